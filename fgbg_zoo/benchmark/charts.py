@@ -1,0 +1,145 @@
+"""The report's charts as numbers: where bars, whiskers, points and ticks go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Final
+
+from fgbg_zoo.benchmark import columns
+from fgbg_zoo.benchmark.results import Result
+
+BARRED: Final = ("iou_pooled", "iou_per_image", "dice", "miou")
+"""The metrics that get a chart of bars."""
+
+_SCORE: Final = "iou_pooled"
+_SPEED: Final = "segment_images_per_s"
+_LABEL_HEIGHT: Final = 13.0
+_LETTER: Final = 6.3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from 0; the interval's ends are ``None`` where there is none. All on a scale from 0 to 1."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    baseline: bool
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Bars of a metric, longest first."""
+
+    title: str
+    bars: list[Bar]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A labelled point, in pixels of the plot, with where its label goes and how its text is anchored."""
+
+    name: str
+    x: float
+    y: float
+    label_x: float
+    label_y: float
+    anchor: str
+    baseline: bool
+    about: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A tick in pixels of the plot, and its text."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Score against speed, speed on a logarithmic axis, in a plot of a width and height in pixels."""
+
+    width: float
+    height: float
+    points: list[Point]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+def bar_charts(results: Iterable[Result], names: dict[int, str], baselines: Set[str]) -> list[BarChart]:
+    """A chart for each of the metrics with bars that any result has.
+
+    Args:
+        results: of one data set.
+        names: what each result is called, by its ``id``.
+        baselines: the methods that are baselines.
+    """
+    results = list(results)
+    charts = []
+    for metric in BARRED:
+        scored = [result for result in results if metric in result.metrics]
+        if not scored:
+            continue
+        scored.sort(key=lambda result: -result.metrics[metric])
+        bars = []
+        for result in scored:
+            low, high = result.intervals.get(metric, (None, None))
+            bars.append(Bar(names[id(result)], result.metrics[metric], low, high, result.method in baselines))
+        charts.append(BarChart(columns.column(metric).title, bars))
+    return charts
+
+
+def scatter(
+    results: Iterable[Result], names: dict[int, str], baselines: Set[str], width: float = 560, height: float = 300
+) -> Scatter | None:
+    """Pooled IoU against pictures per second, or ``None`` where fewer than two results have both."""
+    scored = [r for r in results if _SCORE in r.metrics and r.metrics.get(_SPEED, 0) > 0]
+    if len(scored) < 2:
+        return None
+    decades = [math.log10(r.metrics[_SPEED]) for r in scored]
+    low, high = math.floor(min(decades)), math.ceil(max(decades) + 1e-9)
+    taken: list[tuple[float, float, float, float]] = []
+    points = []
+    for result, decade in sorted(zip(scored, decades, strict=True), key=lambda pair: -pair[0].metrics[_SCORE]):
+        x = (decade - low) / (high - low) * width
+        y = (1 - result.metrics[_SCORE]) * height
+        points.append(_point(result, names[id(result)], x, y, width, result.method in baselines, taken))
+    x_ticks = [Tick((d - low) / (high - low) * width, _power(d)) for d in range(low, high + 1)]
+    y_ticks = [Tick((1 - share / 5) * height, f"{share / 5:.1f}") for share in range(6)]
+    return Scatter(width, height, points, x_ticks, y_ticks)
+
+
+def _point(
+    result: Result,
+    name: str,
+    x: float,
+    y: float,
+    width: float,
+    baseline: bool,
+    taken: list[tuple[float, float, float, float]],
+) -> Point:
+    """A point whose label is beside it, on the side with room, moved down past labels that are there already."""
+    length = len(name) * _LETTER
+    right = x + 10 + length <= width
+    left_end = x + 10 if right else x - 10 - length
+    label_y = y + 4
+    while any(
+        abs(label_y - other) < _LABEL_HEIGHT and left_end < end and start < left_end + length
+        for start, end, other, _ in taken
+    ):
+        label_y += _LABEL_HEIGHT
+    taken.append((left_end, left_end + length, label_y, y))
+    value, speed = result.metrics[_SCORE], result.metrics[_SPEED]
+    about = f"{name}: IoU {columns.text(_SCORE, value)}, {columns.text(_SPEED, speed)} images/s"
+    anchor = "start" if right else "end"
+    return Point(name, x, y, x + 10 if right else x - 10, label_y, anchor, baseline, about)
+
+
+def _power(decade: int) -> str:
+    return f"{10**decade:,}".replace(",", " ") if decade >= 0 else f"{10.0**decade:g}"

@@ -1,0 +1,37 @@
+"""How many pictures are computed at once, and calling a model with fewer where memory runs out."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from fgbg_zoo.interfaces import Model
+
+_PIXELS: Final = {"cpu": 2**17, "cuda": 2**22, "mps": 2**20}
+_MOST: Final = {"cpu": 32, "cuda": 256, "mps": 64}
+
+
+def batch_size(settings: dict[str, Any], device: torch.device, height: int, width: int) -> int:
+    """The batch size that was asked for, or one that suits the device and the pictures' size."""
+    if settings["batch_size"] is not None:
+        return int(settings["batch_size"])
+    return max(1, min(_MOST[device.type], _PIXELS[device.type] // (height * width)))
+
+
+def segment(model: Model, images: Tensor, *, may_split: bool) -> Tensor:
+    """(B,1,H,W) of a model's probabilities; a batch that does not fit into an accelerator's memory is halved.
+
+    Raises:
+        torch.OutOfMemoryError: if a single picture does not fit, or ``may_split`` is false.
+    """
+    try:
+        return model.segment(images)
+    except torch.OutOfMemoryError:
+        if not may_split or len(images) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = len(images) // 2
+    return torch.cat([segment(model, part, may_split=True) for part in (images[:half], images[half:])])

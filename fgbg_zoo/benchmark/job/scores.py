@@ -1,0 +1,88 @@
+"""The scores of a pass over labelled pictures: of all together, and of each."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from fgbg_zoo.benchmark.files import write_text
+from fgbg_zoo.metrics import confusion
+from fgbg_zoo.metrics import mean_interval
+from fgbg_zoo.metrics import per_image
+from fgbg_zoo.metrics import pooled_interval
+
+_COUNTS: Final = ("tp", "fp", "fn", "tn")
+_POOLED: Final = {"iou_pooled": "iou", "miou": "miou", "accuracy": "accuracy"}
+_MEANS: Final = {"iou_per_image": "iou", "dice": "dice", "mae": "mae"}
+
+
+class Scores:
+    """The metrics of a pass over pictures, and the scores of each picture.
+
+    Args:
+        metrics: by name, on the device of what `add` gets.
+    """
+
+    def __init__(self, metrics: dict[str, Metric]) -> None:
+        self.metrics = metrics
+        self._names: list[str] = []
+        self._scores: list[dict[str, Tensor]] = []
+
+    def add(self, names: tuple[str, ...], probabilities: Tensor, masks: Tensor) -> None:
+        """Count the probabilities (B,1,H,W) in [0,1] and masks (B,1,H,W) in {0,1} of some pictures."""
+        probabilities, masks = probabilities.double(), masks.bool()  # once, instead of once a metric
+        for metric in self.metrics.values():
+            metric.update(probabilities, masks)
+        counts = confusion(probabilities, masks)
+        self._scores.append({**per_image(probabilities, masks), **dict(zip(_COUNTS, counts.unbind(-1), strict=True))})
+        self._names += names
+
+    def per_picture(self, order: dict[str, int]) -> PerPicture:
+        """The scores of each picture, by the pictures' places."""
+        columns = {name: torch.cat([part[name] for part in self._scores]).cpu() for name in self._scores[0]}
+        rank = torch.tensor([order[name] for name in self._names]).argsort()
+        names = [self._names[index] for index in rank.tolist()]
+        return PerPicture(names, {name: column[rank] for name, column in columns.items()})
+
+
+@dataclass(frozen=True)
+class PerPicture:
+    """The scores of each picture.
+
+    Attributes:
+        names: of the pictures.
+        columns: (N,) by name: ``iou``, ``dice``, ``accuracy``, ``mae`` and the counts of pixels.
+    """
+
+    names: list[str]
+    columns: dict[str, Tensor]
+
+    @property
+    def empty(self) -> int:
+        """How many pictures have no foreground in the ground truth."""
+        return int((self.columns["tp"] + self.columns["fn"] == 0).sum())
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % bootstrap intervals over pictures, by metric."""
+        counts = torch.stack([self.columns[name] for name in _COUNTS], dim=-1).numpy()
+        pooled = {name: pooled_interval(counts, score) for name, score in _POOLED.items()}  # type: ignore[arg-type]
+        return pooled | {name: mean_interval(self.columns[column].numpy()) for name, column in _MEANS.items()}
+
+    def write(self, path: Path) -> None:
+        """Write a row for each picture as CSV: counts as integers, scores with six digits."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", *self.columns])
+        values = [
+            [f"{value:.6f}" for value in column.tolist()] if column.is_floating_point() else column.tolist()
+            for column in self.columns.values()
+        ]
+        writer.writerows(zip(self.names, *values, strict=True))
+        write_text(path, text.getvalue())

@@ -1,0 +1,79 @@
+"""Scoring masks: every labelled picture of a split once, at the ground truth's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fgbg_zoo.benchmark.job.batches import batch_size
+from fgbg_zoo.benchmark.job.batches import segment
+from fgbg_zoo.benchmark.job.metrics import make_metrics
+from fgbg_zoo.benchmark.job.outcome import Outcome
+from fgbg_zoo.benchmark.job.scores import Scores
+from fgbg_zoo.data.base import Dataset
+from fgbg_zoo.data.base import Sample
+from fgbg_zoo.data.loading import batches
+from fgbg_zoo.data.pictures import resize
+from fgbg_zoo.interfaces import Model
+
+
+def score(model: Model, data: Dataset, settings: dict[str, Any], outcome: Outcome, table: Path) -> None:
+    """Score a model's masks: the metrics that were asked for, their intervals, and a row for each picture in a file."""
+    metrics = make_metrics(settings["metrics"], "segmentation", model.device, outcome)
+    labelled = Labelled(data, settings["limit"])
+    scores = Scores(metrics)
+    for names, probabilities, masks in predictions(model, labelled, settings):
+        scores.add(names, probabilities, masks)
+    outcome.settings |= {"pictures": labelled.seen, "unscored": labelled.seen - len(labelled.order)}
+    if not labelled.order:
+        outcome.notes.append("none of the pictures has a mask, so there is nothing to score")
+        return
+    if unscored := outcome.settings["unscored"]:
+        outcome.notes.append(f"{unscored} of {labelled.seen} pictures have no mask and are not scored")
+    outcome.metrics |= {name: float(metric.compute()) for name, metric in metrics.items()}
+    pictures = scores.per_picture(labelled.order)
+    outcome.settings["empty_masks"] = pictures.empty
+    outcome.intervals |= {name: pair for name, pair in pictures.intervals().items() if name in metrics}
+    pictures.write(table)
+
+
+class Labelled:
+    """The samples of a data set that have a mask, in order, once.
+
+    Attributes:
+        seen: how many samples there are, labelled or not, as far as iterated.
+        order: the place of each labelled sample's name.
+    """
+
+    def __init__(self, data: Dataset, limit: int | None) -> None:
+        self.data = data
+        self.count = len(data) if limit is None else min(limit, len(data))
+        self.seen = 0
+        self.order: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Sample]:
+        for index in range(self.count):
+            sample = self.data[index]
+            self.seen += 1
+            if sample.mask is not None:
+                self.order[sample.name] = index
+                yield sample
+
+
+def predictions(
+    model: Model, samples: Labelled, settings: dict[str, Any]
+) -> Iterator[tuple[tuple[str, ...], Tensor, Tensor]]:
+    """Names, probabilities (B,1,H,W) and masks (B,1,H,W) on the model's device, at the masks' size."""
+    if samples.count == 0:
+        return
+    height, width = samples.data[0].image.shape[-2:]
+    size = batch_size(settings, model.device, height, width)
+    for batch in batches(samples, size):
+        assert batch.masks is not None
+        masks = batch.masks.to(model.device)
+        found = segment(model, batch.images, may_split=settings["batch_size"] is None)
+        h, w = masks.shape[-2:]
+        yield batch.names, resize(found, (h, w)).clamp(0, 1), masks

@@ -1,0 +1,211 @@
+"""The Hub: fetching the files of a snapshot at one commit, and publishing a snapshot as one commit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub import constants
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import RevisionNotFoundError
+
+from fgbg_zoo.errors import HubError
+from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.errors import WeightsNotFoundError
+from fgbg_zoo.locate import CONFIG
+from fgbg_zoo.locate import INDEX
+from fgbg_zoo.locate import WEIGHTS
+from fgbg_zoo.snapshot import FILES
+from fgbg_zoo.snapshot import read_index
+
+Token = str | bool | None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach the Hub; what is ``None`` is the Hub library's own setting.
+
+    Args:
+        cache_dir: the cache folder.
+        local_files_only: use what is cached, and ask the Hub for nothing.
+        endpoint: the Hub's address.
+        token: an access token; ``False`` sends none, ``True`` needs the one of the last login.
+    """
+
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+    endpoint: str | None = None
+    token: Token = None
+
+    @property
+    def address(self) -> str:
+        """The Hub's address that is in effect."""
+        return self.endpoint or constants.ENDPOINT
+
+    @property
+    def offline(self) -> str:
+        """Why the Hub is not asked, or nothing."""
+        if self.local_files_only:
+            return "local_files_only=True"
+        return "HF_HUB_OFFLINE=1" if constants.HF_HUB_OFFLINE else ""
+
+
+def parse_reference(reference: str) -> tuple[str, str | None]:
+    """The repository and the revision, if any, of ``hf:organisation/repository[@revision]``.
+
+    Raises:
+        UsageError: if it is anything else.
+    """
+    repo_id, at, revision = reference.removeprefix("hf:").partition("@")
+    if repo_id.count("/") != 1 or not all(repo_id.split("/")) or (at and not revision):
+        raise UsageError(f"'{reference}' names no Hub repository; write hf:organisation/repository[@revision].")
+    return repo_id, revision or None
+
+
+def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
+    """The folder of a repository's snapshot in the cache, downloading what is not there yet.
+
+    All files are of one commit: the one that the revision names when ``config.json`` is looked up. At a full commit
+    hash, nothing is asked of the Hub for what is cached.
+
+    Args:
+        repo_id: the repository.
+        revision: a branch, a tag or a full commit hash; ``main`` if ``None``.
+        access: how to reach the Hub.
+
+    Raises:
+        WeightsNotFoundError: if the repository or the revision does not exist, or it is not cached and the Hub cannot
+            or may not be asked.
+        HubError: if the Hub refuses access or fails.
+        SnapshotError: if the repository holds no snapshot.
+    """
+    revision = revision or constants.DEFAULT_REVISION
+    try:
+        config = _fetch(repo_id, CONFIG, revision, access)
+    except EntryNotFoundError as error:
+        raise SnapshotError(f"Hub repository {repo_id} at '{revision}' is no snapshot: it has no {CONFIG}.") from error
+    folder = config.parent  # <cache>/models--<organisation>--<name>/snapshots/<commit>
+    commit = folder.name
+    if (folder / WEIGHTS).is_file():
+        return folder
+    try:
+        if not (folder / INDEX).is_file():
+            _fetch(repo_id, WEIGHTS, commit, access)
+            return folder
+    except EntryNotFoundError:
+        pass  # in shards, then
+    name = INDEX
+    try:
+        for name in (INDEX, *read_index(_fetch(repo_id, INDEX, commit, access))):
+            _fetch(repo_id, name, commit, access)
+    except EntryNotFoundError as error:
+        lacks = f"neither {WEIGHTS} nor {INDEX}" if name == INDEX else f"no {name}, which its index names"
+        raise SnapshotError(f"Hub repository {repo_id} at '{revision}' is no snapshot: it has {lacks}.") from error
+    return folder
+
+
+def publish_snapshot(folder: Path, repo_id: str, *, private: bool, access: Access) -> str:
+    """Make the repository if it is not there, and bring a snapshot's files into it as one commit.
+
+    Weight files that the repository has and the snapshot does not are removed by the same commit; files of other kinds
+    stay.
+
+    Returns:
+        The commit's address; its last part is the commit's hash.
+
+    Raises:
+        UsageError: if the repository's name is none.
+        HubError: if the Hub refuses or cannot be reached.
+    """
+    api = HfApi(endpoint=access.endpoint, token=access.token, library_name="fgbg-zoo")
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            commit_message="Upload a snapshot with fgbg-zoo",
+            allow_patterns=list(FILES),
+            delete_patterns=["*.safetensors", INDEX],
+        )
+    except HFValidationError as error:
+        raise UsageError(f"'{repo_id}' names no Hub repository ({error}); write organisation/repository.") from error
+    except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
+        raise HubError(f"The snapshot was not published as {repo_id}: {_reason(error, access)}.") from error
+    return str(commit.commit_url)
+
+
+def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
+    """A file of a repository in the cache; a file that the Hub says is not there is an `EntryNotFoundError`."""
+    try:
+        path = hf_hub_download(
+            repo_id,
+            filename,
+            revision=revision,
+            cache_dir=access.cache_dir,
+            local_files_only=access.local_files_only,
+            endpoint=access.endpoint,
+            token=access.token,
+            library_name="fgbg-zoo",
+        )
+    except HFValidationError as error:
+        raise UsageError(f"'{repo_id}' names no Hub repository ({error}).") from error
+    except GatedRepoError as error:
+        raise HubError(
+            f"Hub repository {repo_id} is gated: accept its terms at {access.address}/{repo_id}, then log in with "
+            "'hf auth login' or give token=."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"There is no Hub repository {repo_id} at {access.address}{_or_private(error)}."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"Hub repository {repo_id} has no revision '{revision}'; try another or none."
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        if access.offline:
+            reason = f"{access.offline} forbids asking the Hub"
+        else:
+            reason = f"the Hub at {access.address} could not be reached ({_cause(error)})"
+        raise WeightsNotFoundError(f"{filename} of {repo_id} at '{revision}' is not cached, and {reason}.") from error
+    except EntryNotFoundError:
+        raise
+    except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
+        raise HubError(f"{filename} of Hub repository {repo_id} was not fetched: {_reason(error, access)}.") from error
+    return Path(os.path.abspath(path))
+
+
+def _or_private(error: HfHubHTTPError) -> str:
+    refused = error.response.status_code in (401, 403)
+    return ", or it is private: log in with 'hf auth login' or give token=" if refused else ""
+
+
+def _reason(error: Exception, access: Access) -> str:
+    """What went wrong, from the Hub's answer where there is one."""
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status in (401, 403):
+            return f"{access.address} refuses access ({status}); log in with 'hf auth login' or give token="
+        return f"{access.address} answered {status} ({error.server_message or error.response.reason_phrase})"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE=1 forbids asking the Hub"
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.filename} cannot be written ({error.strerror})"
+    return f"{access.address} could not be reached or failed ({_cause(error)})"
+
+
+def _cause(error: BaseException) -> str:
+    """The first error of a chain, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")

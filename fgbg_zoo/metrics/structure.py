@@ -1,0 +1,96 @@
+"""Structure-measure: how alike a soft map and a mask are as objects and region by region."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from einops import rearrange
+from einops import reduce
+from torch import Tensor
+
+from fgbg_zoo.metrics.base import EPS
+from fgbg_zoo.metrics.base import SegmentationMean
+
+ALPHA: Final = 0.5
+"""The weight of the object term against the region term."""
+
+CONSTANT: Final = 1e-25
+"""A variance below this is rounding: float32 maps of a million pixels that are not constant have more than 1e-21."""
+
+
+class StructureMeasure(SegmentationMean):
+    """``s_measure``: the mean over pictures of the S-measure, with alpha 0.5.
+
+    Fan et al., "Structure-measure: A New Way to Evaluate Foreground Maps", ICCV 2017. A picture without foreground
+    scores 1 minus the map's mean, one that is all foreground the map's mean. A quadrant without pixels, which arises
+    when the foreground's centroid is in the last row or column, has weight 0.
+    """
+
+    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+        """The S-measure (B,) of each picture."""
+        prediction, mask = rearrange(probabilities, "b 1 h w -> b h w"), rearrange(masks, "b 1 h w -> b h w")
+        share = reduce(mask.double(), "b h w -> b", "mean")
+        mean = reduce(prediction, "b h w -> b", "mean")
+        both = ALPHA * _object_term(prediction, mask, share) + (1 - ALPHA) * _region_term(prediction, mask)
+        mixed = both.clamp_min(0)
+        return torch.where(share == 0, 1 - mean, torch.where(share == 1, mean, mixed))
+
+
+def _object_term(prediction: Tensor, mask: Tensor, share: Tensor) -> Tensor:
+    """Eq. 7: the likeness of the foreground to 1 and of the background to 0, weighted by their areas. (B,)."""
+    return share * _uniformity(prediction, mask) + (1 - share) * _uniformity(1 - prediction, ~mask)
+
+
+def _uniformity(values: Tensor, where: Tensor) -> Tensor:
+    """2 x / (x^2 + 1 + s) with the mean x and the sample standard deviation s of the values in a region. (B,)."""
+    count, mean = _mean(values, where)
+    deviation = torch.where(where, values - mean[:, None, None], 0.0)
+    variance = reduce(deviation**2, "b h w -> b", "sum") / (count - 1).clamp_min(1)
+    return 2 * mean / (mean**2 + 1 + variance.sqrt() + EPS)
+
+
+def _region_term(prediction: Tensor, mask: Tensor) -> Tensor:
+    """The similarity of the four quadrants around the foreground's centroid, weighted by their areas. (B,)."""
+    height, width = mask.shape[-2:]
+    rows = torch.arange(height, device=mask.device)
+    columns = torch.arange(width, device=mask.device)
+    area = reduce(mask.double(), "b h w -> b", "sum").clamp_min(1)
+    # The centroid's own row and column belong to the upper and left quadrants.
+    row = (reduce(mask * rows[:, None], "b h w -> b", "sum") / area).round()
+    column = (reduce(mask * columns, "b h w -> b", "sum") / area).round()
+    upper = rearrange(rows <= row[:, None], "b h -> b h 1")
+    left = rearrange(columns <= column[:, None], "b w -> b 1 w")
+    total = torch.zeros_like(area)
+    for quadrant in (upper & left, upper & ~left, ~upper & left, ~upper & ~left):
+        weight = reduce(quadrant.double(), "b h w -> b", "mean")
+        total += weight * _similarity(prediction, mask.double(), quadrant)
+    return total
+
+
+def _similarity(x: Tensor, y: Tensor, where: Tensor) -> Tensor:
+    """The structural similarity (B,) of two maps in a region, without stabilising constants.
+
+    It is 0/0 where both are constant, or both are 0 throughout: 1 there.
+    """
+    count, mean_x = _mean(x, where)
+    _, mean_y = _mean(y, where)
+    deviation_x = torch.where(where, x - mean_x[:, None, None], 0.0)
+    deviation_y = torch.where(where, y - mean_y[:, None, None], 0.0)
+    freedom = (count - 1).clamp_min(1)
+    variance_x = reduce(deviation_x**2, "b h w -> b", "sum") / freedom
+    variance_y = reduce(deviation_y**2, "b h w -> b", "sum") / freedom
+    covariance = reduce(deviation_x * deviation_y, "b h w -> b", "sum") / freedom
+    # Whether a map is constant decides between 0 and 1, so rounding in its mean must not.
+    constant_x, constant_y = variance_x < CONSTANT, variance_y < CONSTANT
+    variance_x = torch.where(constant_x, 0.0, variance_x)
+    variance_y = torch.where(constant_y, 0.0, variance_y)
+    numerator = torch.where(constant_x | constant_y, 0.0, 4 * mean_x * mean_y * covariance)
+    denominator = (mean_x**2 + mean_y**2) * (variance_x + variance_y)
+    return torch.where((numerator == 0) & (denominator == 0), 1.0, numerator / (denominator + EPS))
+
+
+def _mean(values: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of pixels (B,) of a region, and the mean of the values there (B,), 0 for an empty region."""
+    count = reduce(where.double(), "b h w -> b", "sum")
+    return count, reduce(torch.where(where, values, 0.0), "b h w -> b", "sum") / count.clamp_min(1)

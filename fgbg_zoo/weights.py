@@ -1,0 +1,307 @@
+"""From a name to a model that is ready to use, and back to a folder or the Hub."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+from fgbg_zoo import registry
+from fgbg_zoo.devices import memory_guard
+from fgbg_zoo.devices import pick_device
+from fgbg_zoo.devices import pick_dtype
+from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.errors import UnknownMethodError
+from fgbg_zoo.errors import UnknownModelError
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.errors import WeightsNotFoundError
+from fgbg_zoo.interfaces import Generator
+from fgbg_zoo.interfaces import Model
+from fgbg_zoo.interfaces import parts
+from fgbg_zoo.locate import bundled_snapshot
+from fgbg_zoo.locate import is_snapshot
+from fgbg_zoo.network import construct
+from fgbg_zoo.network import read_headers
+from fgbg_zoo.network import restore
+from fgbg_zoo.snapshot import FORMAT
+from fgbg_zoo.snapshot import Snapshot
+from fgbg_zoo.snapshot import read_snapshot
+from fgbg_zoo.snapshot import write_snapshot
+from fgbg_zoo.spec import MethodSpec
+from fgbg_zoo.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from fgbg_zoo.hub import Access
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    endpoint: str | None = None,
+    token: str | bool | None = None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        name: a registered model (``"seigan-scenes"``), the folder of a snapshot (``"runs/a/snapshot"``), or a Hub
+            repository that holds one (``"hf:organisation/repository@revision"``). A text with a path separator, or that
+            begins with ``.`` or ``~``, is always a folder. Any other is a model's name if one is registered, even if a
+            folder of that name is here; write ``"./name"`` for the folder.
+        device: ``"auto"`` (CUDA if there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        dtype: what to compute in: ``"fp32"``, ``"bf16"``, ``"fp16"`` or the torch type; float32 if ``None``.
+        revision: a branch, tag or commit of the Hub repository, instead of the published one; a bundled snapshot is
+            not used then.
+        cache_dir: the Hub's cache; its own default if ``None``.
+        local_files_only: ask the Hub for nothing.
+        endpoint: the Hub's address; its own default if ``None``.
+        token: an access token for the Hub.
+
+    Returns:
+        The model, in evaluation mode and without gradients.
+
+    Raises:
+        UnknownModelError: for a name that is neither registered nor a folder.
+        WeightsNotFoundError: if the weights are nowhere; it says how to get them.
+        HubError: if the Hub refuses access or fails.
+        SnapshotError: if the snapshot is corrupt, incomplete, or does not fit its architecture.
+        DeviceError: if the device is not there or runs out of memory.
+        UsageError: for arguments that contradict each other.
+    """
+    from fgbg_zoo.hub import Access
+
+    text = os.fspath(name)
+    place, kind = pick_device(device), pick_dtype(dtype)
+    found = _find(text, revision, Access(cache_dir, local_files_only, endpoint, token))
+    with memory_guard(f"moving '{text}' to {place}", "Choose another device or a shorter dtype."):
+        return Model(found.spec, found.method, found.network, found.config, device=place, dtype=kind)
+
+
+def save(model: Model, folder: str | Path) -> Path:
+    """Write a model as a snapshot that `load` takes; its tensors come back bit for bit at the same ``dtype``.
+
+    Raises:
+        OutputError: if it cannot be written; what was there stays.
+        UsageError: if the folder holds other things than a snapshot.
+    """
+    config = {**_config_of(model.spec), **model.config}
+    if "architecture" not in model.config:
+        raise UsageError(f"'{model.spec.name}' was made without the architecture's keywords, so it cannot be saved.")
+    return write_snapshot(
+        Path(folder).expanduser(),
+        model.network,
+        method=config["method"],
+        architecture=config["architecture"],
+        model=config["model"],
+        dataset=config["dataset"],
+        preprocessing=config["preprocessing"],
+        training=config["training"],
+        license=config["license"],
+    )
+
+
+def push(
+    model_or_folder: Model | str | os.PathLike[str],
+    repo_id: str,
+    *,
+    private: bool = False,
+    endpoint: str | None = None,
+    token: str | bool | None = None,
+) -> str:
+    """Publish a model, or the folder of a snapshot, in a Hub repository.
+
+    The repository is made if it is not there. The snapshot's files become one commit, which also removes weight files
+    of an older snapshot.
+
+    Args:
+        model_or_folder: what to publish.
+        repo_id: ``"organisation/repository"``.
+        private: whether a repository that is made now is private.
+        endpoint: the Hub's address; its own default if ``None``.
+        token: an access token that may write; that of ``hf auth login`` if ``None``.
+
+    Returns:
+        The commit's address; its last part is the commit's hash, which ``revision`` of a spec takes.
+
+    Raises:
+        WeightsNotFoundError, SnapshotError: if the folder holds no whole snapshot.
+        HubError: if the Hub refuses or cannot be reached.
+        UsageError: for something that is neither a model nor a folder, or no repository's name.
+    """
+    from fgbg_zoo.hub import Access
+    from fgbg_zoo.hub import parse_reference
+    from fgbg_zoo.hub import publish_snapshot
+
+    parse_reference(repo_id)
+    access = Access(endpoint=endpoint, token=token)
+    if isinstance(model_or_folder, Model):
+        with tempfile.TemporaryDirectory() as scratch:
+            saved = save(model_or_folder, Path(scratch) / "snapshot")
+            return publish_snapshot(saved, repo_id, private=private, access=access)
+    if not isinstance(model_or_folder, str | os.PathLike):
+        raise UsageError(f"push takes a model or the folder of a snapshot, not a {type(model_or_folder).__name__}.")
+    folder = Path(model_or_folder).expanduser()
+    return publish_snapshot(_read_whole(folder).folder, repo_id, private=private, access=access)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a `Model` is made of."""
+
+    spec: ModelSpec
+    method: MethodSpec
+    network: nn.Module
+    config: Mapping[str, Any]
+
+
+def _find(text: str, revision: str | None, access: Access) -> _Found:
+    """Which of the three kinds of names a text is, and what it names."""
+    if text.startswith("hf:"):
+        return _from_repository(text, revision, access)
+    if _is_path(text):
+        return _from_folder(Path(text).expanduser(), revision)
+    try:
+        spec = registry.info(text)
+    except UnknownModelError:
+        if is_snapshot(Path(text)):
+            return _from_folder(Path(text), revision)
+        raise
+    return _from_spec(spec, revision, access)
+
+
+def _is_path(text: str) -> bool:
+    separators = {os.sep, os.altsep, "/"} - {None}
+    return text.startswith((".", "~")) or any(mark in text for mark in separators if mark)
+
+
+def _from_folder(folder: Path, revision: str | None) -> _Found:
+    if revision is not None:
+        raise UsageError(f"A folder has no revisions; leave out revision='{revision}' for {folder}.")
+    return _from_snapshot(read_snapshot(folder), folder.absolute().name)
+
+
+def _from_repository(reference: str, revision: str | None, access: Access) -> _Found:
+    from fgbg_zoo.hub import fetch_snapshot
+    from fgbg_zoo.hub import parse_reference
+
+    repo_id, stated = parse_reference(reference)
+    if stated and revision and stated != revision:
+        raise UsageError(f"'{reference}' and revision='{revision}' name two revisions; give one.")
+    folder = fetch_snapshot(repo_id, stated or revision, access)
+    return _from_snapshot(read_snapshot(folder), repo_id.partition("/")[2])
+
+
+def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
+    method = registry.method_spec(spec.method)
+    if spec.config is not None:
+        if revision is not None:
+            raise UsageError(f"'{spec.name}' has no weights, so no revisions; leave out revision='{revision}'.")
+        return _Found(spec, method, construct(_target(spec, method), spec.config, f"'{spec.name}'"), _config_of(spec))
+    snapshot = _snapshot_of(spec, method, revision, access)
+    if snapshot.config["method"] != spec.method:
+        found = snapshot.config["method"]
+        raise SnapshotError(f"{snapshot.folder} holds a '{found}' model, but '{spec.name}' is a '{spec.method}' model.")
+    return _Found(spec, method, restore(_target(spec, method), snapshot), snapshot.config)
+
+
+def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, access: Access) -> Snapshot:
+    """A registered model's snapshot: bundled, or of the Hub's cache, or of the Hub."""
+    from fgbg_zoo.hub import fetch_snapshot
+
+    published = revision is None or revision == spec.revision
+    hashes = spec.sha256 if published else {}  # those are of the published revision
+    if revision is None and (bundled := bundled_snapshot(spec)):
+        return read_snapshot(bundled, hashes)
+    try:
+        return read_snapshot(fetch_snapshot(spec.hub_repo, revision or spec.revision, access), hashes)
+    except WeightsNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"Weights of '{spec.name}': nothing found locally or on the Hub. {error} {_ways(spec, method)}"
+        ) from error
+
+
+def _ways(spec: ModelSpec, method: MethodSpec) -> str:
+    """The three ways to get a model's weights."""
+    named = registry.catalog().by_name["fgbg_zoo_datasets"].get(spec.dataset)
+    data = spec.dataset if named and not getattr(named, "needs_path", True) else f"{spec.dataset or 'NAME'}=PATH"
+    train = f"train them (fgbg-zoo train {method.name} --data {data} -o OUT, then load('OUT/snapshot')); "
+    return (
+        f"Get them in one of these ways: {train if method.trainer else ''}convert the authors' checkpoint to a "
+        f"snapshot and load its folder; or publish a snapshot under an organisation of your own "
+        f"(fgbg_zoo.push(FOLDER, 'ORG/{spec.name}')) and set FGBG_ZOO_HUB_ORG=ORG."
+    )
+
+
+def _from_snapshot(snapshot: Snapshot, name: str) -> _Found:
+    """A snapshot that no spec led to: its config says what it is."""
+    config = snapshot.config
+    try:
+        method = registry.method_spec(config["method"])
+    except UnknownMethodError as error:
+        raise SnapshotError(f"{snapshot.folder} needs a method that is not installed. {error}") from error
+    spec = _registered(config)
+    if spec is not None:
+        return _Found(spec, method, restore(_target(spec, method), snapshot), config)
+    spec = ModelSpec(
+        name=config["model"] or name,
+        method=method.name,
+        dataset=config["dataset"],
+        license=config["license"],
+        plugin=method.plugin,
+    )
+    network = restore(_target(spec, method), snapshot)
+    return _Found(_described(spec, network), method, network, config)
+
+
+def _registered(config: Mapping[str, Any]) -> ModelSpec | None:
+    """The registered model that a config names, if it is one of the same method."""
+    spec = registry.catalog().by_name["fgbg_zoo_models"].get(config["model"])
+    return spec if isinstance(spec, ModelSpec) and spec.method == config["method"] else None
+
+
+def _described(spec: ModelSpec, network: nn.Module) -> ModelSpec:
+    """The spec with what the network itself can do."""
+    found = parts(network)
+    generator = found.get("generate")
+    inputs = generator.inputs if isinstance(generator, Generator) else ()
+    return replace(spec, capabilities=tuple(sorted(found, reverse=True)), inputs=inputs)
+
+
+def _target(spec: ModelSpec, method: MethodSpec) -> Any:
+    target = spec.target or method.target
+    if target is None:
+        raise SnapshotError(f"Method '{method.name}' of plugin '{method.plugin}' names no class of its networks.")
+    return registry.resolve(target, spec.plugin or method.plugin)
+
+
+def _config_of(spec: ModelSpec) -> dict[str, Any]:
+    """The config that a snapshot of a model without weights would have."""
+    return {
+        "fgbg_zoo": FORMAT,
+        "method": spec.method,
+        "model": spec.name,
+        "dataset": spec.dataset,
+        "architecture": dict(spec.config or {}),
+        "preprocessing": {},
+        "training": {},
+        "license": spec.license,
+    }
+
+
+def _read_whole(folder: Path) -> Snapshot:
+    """A snapshot whose files were all looked at, so that nothing is published that `load` refuses."""
+    snapshot = read_snapshot(folder)
+    read_headers(snapshot)
+    return snapshot

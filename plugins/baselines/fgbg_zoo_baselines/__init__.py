@@ -1,0 +1,1 @@
+"""Baselines: the mean training mask, and GrabCut."""

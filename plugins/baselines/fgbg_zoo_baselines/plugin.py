@@ -1,0 +1,66 @@
+"""What this package offers to fgbg_zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fgbg_zoo import MethodSpec
+from fgbg_zoo import ModelSpec
+from fgbg_zoo import Option
+from fgbg_zoo import hookimpl
+
+FGBG_ZOO_API = 1
+
+_GRABCUT = """@article{rother2004grabcut,
+  title   = {{GrabCut}: Interactive Foreground Extraction Using Iterated Graph Cuts},
+  author  = {Rother, Carsten and Kolmogorov, Vladimir and Blake, Andrew},
+  journal = {ACM Transactions on Graphics},
+  volume  = {23},
+  number  = {3},
+  pages   = {309--314},
+  year    = {2004},
+  doi     = {10.1145/1015706.1015720}
+}"""
+
+
+@hookimpl
+def fgbg_zoo_methods() -> Iterable[MethodSpec]:
+    yield MethodSpec(
+        name="mean-mask",
+        target="fgbg_zoo_baselines.mean_mask:MeanMask",
+        trainer="fgbg_zoo_baselines.mean_mask_trainer:MeanMaskTrainer",
+        title="Mean training mask: the average of the labels, whatever the picture shows",
+        license="Apache-2.0",
+        baseline=True,
+    )
+    yield MethodSpec(
+        name="grabcut",
+        target="fgbg_zoo_baselines.grabcut:GrabCut",
+        title="GrabCut: Interactive Foreground Extraction Using Iterated Graph Cuts",
+        paper="https://doi.org/10.1145/1015706.1015720",
+        citation=_GRABCUT,
+        license="Apache-2.0",
+        segment_options=(
+            Option("inset", "float", 1 / 64, help="margin of the rectangle as a share of the side, at least one pixel"),
+            Option("iterations", "int", 5, help="rounds of fitting the colour models and cutting the graph"),
+        ),
+        baseline=True,
+    )
+
+
+@hookimpl
+def fgbg_zoo_models() -> Iterable[ModelSpec]:
+    yield ModelSpec(
+        name="mean-mask",
+        method="mean-mask",
+        license="Apache-2.0",
+        description="baseline with labels: the mean mask of a training split (bundled: of scenes), for every picture",
+        fits=True,
+    )
+    yield ModelSpec(
+        name="grabcut",
+        method="grabcut",
+        license="Apache-2.0",
+        description="baseline without training: OpenCV's GrabCut from a rectangle just inside the picture",
+        config={},
+    )

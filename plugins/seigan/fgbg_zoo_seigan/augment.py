@@ -1,0 +1,50 @@
+"""Augmentations of tensors, drawn from torch's global generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fgbg_zoo.data.pictures import resize
+
+
+def random_flip(pictures: Tensor) -> Tensor:
+    """(B,C,H,W): each picture mirrored with probability 1/2."""
+    chosen = torch.rand(len(pictures), device=pictures.device) < 0.5
+    return torch.where(chosen[:, None, None, None], pictures.flip(-1), pictures)
+
+
+def random_crop(pictures: Tensor, factor: float, size: int) -> Tensor:
+    """(B,C,H,W) to (B,C,size,size): enlarged to ``factor * size`` and cropped, at a place of each picture's own."""
+    large = round(factor * size)
+    pictures = resize(pictures, (large, large))
+    if large == size:
+        return pictures
+    room = large - size + 1
+    tops, lefts = torch.randint(room, (len(pictures),)).tolist(), torch.randint(room, (len(pictures),)).tolist()
+    return torch.stack(
+        [
+            picture[:, top : top + size, left : left + size]
+            for picture, top, left in zip(pictures, tops, lefts, strict=True)
+        ]
+    )
+
+
+def random_shift(pictures: Tensor, masks: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """Move pictures and their masks together by up to ``reach`` of the side, each its own way; zeros come in."""
+    height, width = pictures.shape[2:]
+    count = len(pictures)
+    rows = torch.randint(-round(reach * height), round(reach * height) + 1, (count,)).tolist()
+    columns = torch.randint(-round(reach * width), round(reach * width) + 1, (count,)).tolist()
+
+    def moved(tensors: Tensor) -> Tensor:
+        return torch.stack([_shift(t, dy, dx) for t, dy, dx in zip(tensors, rows, columns, strict=True)])
+
+    return moved(pictures), moved(masks)
+
+
+def _shift(picture: Tensor, dy: int, dx: int) -> Tensor:
+    height, width = picture.shape[1:]
+    padded = torch.nn.functional.pad(picture, (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0)))
+    top, left = max(-dy, 0), max(-dx, 0)
+    return padded[:, top : top + height, left : left + width]

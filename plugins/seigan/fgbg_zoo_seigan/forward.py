@@ -1,0 +1,106 @@
+"""Both passes of the cycle (section "forward pass" of the method; figure 2 of the paper), as a function of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+CycleMask = Literal["recompute", "reuse"]
+Cut = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Networks(Protocol):
+    """The three generator networks; ``enhance`` draws its own noise."""
+
+    def mask(self, x: Tensor) -> Tensor:
+        """G_seg: (B,3,H,W) in [-1,1] to (B,1,H,W) in [0,1]."""
+
+    def inpaint(self, x: Tensor, mask: Tensor) -> Tensor:
+        """G_inp: a picture and the mask of what to take out, to the picture without it."""
+
+    def enhance(self, z: Tensor) -> Tensor:
+        """G_enh: a coarse composite to a harmonised one."""
+
+
+@dataclass
+class Cycle:
+    """What the two passes make; names as in the paper, with ``_hat`` for one hat and ``_cycle`` for two.
+
+    All pictures are (B,3,H,W) in [-1,1], masks (B,1,H,W) in [0,1].
+
+    Attributes:
+        x: pictures with an object.
+        y: pictures without, drawn independently.
+        mask: G_seg(x).
+        z: the coarse composite, ``mask * x + (1 - mask) * y``.
+        x_hat: x with its object taken out and the hole filled.
+        y_hat: z enhanced: the object on the other background.
+        mask2: of y_hat.
+        x_cycle: the second swap, which should be x.
+        y_cycle: the second inpainting, which should be y.
+    """
+
+    x: Tensor
+    y: Tensor
+    mask: Tensor
+    z: Tensor
+    x_hat: Tensor | None = None
+    y_hat: Tensor | None = None
+    mask2: Tensor | None = None
+    x_cycle: Tensor | None = None
+    y_cycle: Tensor | None = None
+
+
+def paste(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """``mask * source + (1 - mask) * target``: exactly the target where the mask is 0, the source where it is 1."""
+    return mask * source + (1 - mask) * target
+
+
+def first_pass(networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None) -> Cycle:
+    """Cut the object of x, paste and enhance it on y, and inpaint x.
+
+    Args:
+        networks: the three networks.
+        x: pictures with an object.
+        y: backgrounds.
+        cut: changes (x, mask) before pasting (a small shift, say); the inpainting sees the unchanged ones.
+    """
+    cycle = coarse_pass(networks, x, y, cut)
+    cycle.x_hat, cycle.y_hat = networks.inpaint(x, cycle.mask), networks.enhance(cycle.z)
+    return cycle
+
+
+def coarse_pass(networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None) -> Cycle:
+    """Only cut and paste, as in the ablation NoCycle; arguments as in `first_pass`."""
+    mask = networks.mask(x)
+    pasted, pasted_mask = (x, mask) if cut is None else cut(x, mask)
+    return Cycle(x, y, mask, z=paste(pasted_mask, pasted, y))
+
+
+def second_pass(
+    networks: Networks, cycle: Cycle, *, cycle_mask: CycleMask = "recompute", cycle_noise: float = 0.0
+) -> Cycle:
+    """Apply both networks again, with y_hat as the picture with an object and x_hat as the background.
+
+    Args:
+        networks: the three networks.
+        cycle: of the first pass; completed in place and returned.
+        cycle_mask: ``"recompute"`` segments y_hat; ``"reuse"`` takes the first mask (a reading of figure 2's label).
+        cycle_noise: standard deviation of noise on x_hat and y_hat, which breaks details hidden at low amplitude.
+    """
+    assert cycle.x_hat is not None
+    assert cycle.y_hat is not None
+    x_hat, y_hat = _disturb(cycle.x_hat, cycle_noise), _disturb(cycle.y_hat, cycle_noise)
+    cycle.mask2 = networks.mask(y_hat) if cycle_mask == "recompute" else cycle.mask
+    cycle.x_cycle = networks.enhance(paste(cycle.mask2, y_hat, x_hat))
+    cycle.y_cycle = networks.inpaint(y_hat, cycle.mask2)
+    return cycle
+
+
+def _disturb(picture: Tensor, std: float) -> Tensor:
+    return picture + std * torch.randn_like(picture) if std > 0 else picture

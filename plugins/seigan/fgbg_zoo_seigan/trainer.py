@@ -1,0 +1,157 @@
+"""Training SEIGAN on a data set of pictures with an object and a stream of backgrounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch import nn
+
+from fgbg_zoo.data import Dataset
+from fgbg_zoo.errors import DataError
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.interfaces import Event
+from fgbg_zoo.interfaces import Trainer
+from fgbg_zoo.training import TrainResult
+from fgbg_zoo.training import fit
+from fgbg_zoo.training import seed_everything
+from fgbg_zoo.weights import write_snapshot
+from fgbg_zoo_seigan.config import PRESETS
+from fgbg_zoo_seigan.config import SeiganSettings
+from fgbg_zoo_seigan.model import SEIGAN
+from fgbg_zoo_seigan.task import SeiganTask
+
+_SHOWN = 8
+_WATCHED = 256
+
+
+class SeiganTrainer(Trainer):
+    """Trains the three networks and writes their moving average as a snapshot.
+
+    Args:
+        preset: ``"paper"``, ``"stable"`` or ``"tiny"``; ``"stable"`` if ``None``.
+        **settings: fields of `SeiganSettings`, over the preset's; ``architecture`` may name some of its fields only.
+    """
+
+    Settings: ClassVar[type[Any]] = SeiganSettings
+
+    def __init__(self, preset: str | None = None, **settings: Any) -> None:
+        super().__init__(preset or "stable", **settings)
+        if self.preset not in PRESETS:
+            raise UsageError(f"SEIGAN has the presets {', '.join(PRESETS)}, not '{preset}'.")
+        self.configured = SeiganSettings(**_merged(PRESETS[self.preset], settings))
+
+    def fit(
+        self, data: Dataset, out: str | Path, *, resume: bool = True, on_event: Callable[[Event], None] | None = None
+    ) -> Path:
+        """Train on ``data`` and its backgrounds.
+
+        Raises:
+            DataError: if the data set has no backgrounds.
+            TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
+        """
+        s = self.configured
+        objects = data.reopen(size=s.architecture.size)
+        backgrounds = objects.backgrounds()
+        if backgrounds is None:
+            raise DataError(
+                f"SEIGAN learns from pictures without an object too, and '{data.name}' has none: "
+                "give a folder of backgrounds with --backgrounds PATH."
+            )
+        seed_everything(s.seed)
+        task = SeiganTask(s, _samples(objects, backgrounds), _labelled(objects))
+        identity = s.model_dump(mode="json", exclude=set(type(s).__mro__[1].model_fields))  # type: ignore[attr-defined]
+        result = fit(task, {"x": objects, "y": backgrounds}, out, s, identity=identity, resume=resume, on_event=on_event)
+        folder = Path(out) / "snapshot"
+        if result.is_main:
+            self._write(folder, task, result, objects)
+        return folder
+
+    def _write(self, folder: Path, task: SeiganTask, result: TrainResult, objects: Dataset) -> None:
+        s = self.configured
+        networks = result.modules["generators"]
+        assert isinstance(networks, SEIGAN)
+        recalibrate(networks.g_seg, objects, min(s.recalibrate, len(objects)))
+        training = {
+            "preset": self.preset,
+            "settings": s.model_dump(mode="json", exclude={"architecture"}),
+            "data": objects.name,
+            "split": objects.split,
+            "fingerprint": objects.fingerprint(),
+            "steps": result.step,
+            "images": result.images,
+            "hours": round(result.hours, 3),
+            "device": result.device,
+            "torch": torch.__version__,
+            "features": s.features if task.features is not None else "none",
+            "evaluation": {name: round(value, 4) for name, value in task.evaluate(result.modules).items()},
+        }
+        write_snapshot(
+            folder,
+            networks,
+            method="seigan",
+            model=f"seigan-{objects.name}",
+            dataset=objects.name,
+            architecture=s.architecture.model_dump(mode="json"),
+            preprocessing={"size": s.architecture.size, "range": [-1, 1], "resize": "bilinear, antialiased"},
+            training=training,
+            license="Apache-2.0",
+        )
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, data: Dataset, count: int, batch: int = 64) -> None:
+    """Estimate the statistics of a network's batch normalisations anew, on pictures of one kind.
+
+    In training G_seg sees pictures, composites and backgrounds in turn, so its running averages mix the three.
+
+    Args:
+        network: takes (B,3,S,S) in [-1,1].
+        data: the pictures that it will be used on.
+        count: how many of them; 0 leaves the statistics as they are.
+        batch: pictures at a time.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms or count == 0:
+        return
+    device = next(network.parameters()).device
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over all batches
+    network.train()
+    for start in range(0, count - count % batch or count, batch):
+        pictures = torch.stack([data[index].image for index in range(start, min(start + batch, count))])
+        network(pictures.to(device) * 2 - 1)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _merged(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = {**preset, **given}
+    if isinstance(given.get("architecture"), dict):
+        merged["architecture"] = {**preset.get("architecture", {}), **given["architecture"]}
+    return merged
+
+
+def _samples(objects: Dataset, backgrounds: Dataset) -> tuple[Tensor, Tensor]:
+    count = min(_SHOWN, len(objects), len(backgrounds))
+    x, y = (torch.stack([data[index].image for index in range(count)]) for data in (objects, backgrounds))
+    return x, y
+
+
+def _labelled(objects: Dataset) -> tuple[Tensor, Tensor] | None:
+    """Pictures of the ``val`` split with masks, to watch; masks are never trained on."""
+    try:
+        watched = objects.reopen(split="val")
+    except UsageError:
+        return None
+    samples = [sample for sample in (watched[i] for i in range(min(_WATCHED, len(watched)))) if sample.mask is not None]
+    if not samples:
+        return None
+    return torch.stack([s.image for s in samples]), torch.stack([s.mask for s in samples if s.mask is not None])
