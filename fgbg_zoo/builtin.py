@@ -75,7 +75,7 @@ def fgbg_zoo_commands() -> Iterable[CommandSpec]:
     for name, target, text in (
         ("list", "fgbg_zoo.cli.list:list_", "List models, methods or metrics."),
         ("info", "fgbg_zoo.cli.info:info", "Say everything about a model."),
-        ("segment", "fgbg_zoo.cli.segment:app", "Find the foreground of pictures: masks, cut-outs and a contact sheet."),
+        ("segment", "fgbg_zoo.cli.segment:app", "Find the foreground of pictures: masks, cut-outs, a contact sheet."),
         ("generate", "fgbg_zoo.cli.generate:app", "Make layered pictures: foreground, mask, background, image."),
         ("compose", "fgbg_zoo.cli.compose:app", "Put foregrounds onto other backgrounds."),
         ("train", "fgbg_zoo.cli.train:train", "Train a method on a data set; ends with a snapshot to load."),

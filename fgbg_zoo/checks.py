@@ -51,8 +51,9 @@ def check_options(options: Mapping[str, Any], declared: Sequence[Option], what: 
             listed = ", ".join(f"{o.name} ({o.type}, default {o.default!r})" for o in declared) or "none"
             raise UnknownOptionError(f"{what} has no option '{name}'; its options: {listed}.")
         option = known[name]
-        wrong_bool = isinstance(value, bool) and option.type != "bool"
-        if value != option.default and (wrong_bool or not isinstance(value, _TYPES[option.type])):
+        if value is None and option.default is None:
+            continue
+        if not isinstance(value, _TYPES[option.type]) or (isinstance(value, bool) and option.type != "bool"):
             raise InputError(f"Option '{name}' of {what} must be a {option.type}, not {value!r}.")
         if option.choices and value not in option.choices:
             raise InputError(f"Option '{name}' of {what} must be one of {list(option.choices)}, not {value!r}.")

@@ -59,6 +59,10 @@ def _cuda(device: torch.device) -> torch.device:
     return torch.device("cuda", index)
 
 
+class OutOfMemoryError(DeviceError, torch.OutOfMemoryError):
+    """Memory ran out, of the device or of the computer; whoever handles torch's own error handles this one too."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: an accelerator's, or the computer's."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
@@ -73,11 +77,11 @@ def memory_guard(what: str, advice: str = "") -> Iterator[None]:
         advice: what to do about it.
 
     Raises:
-        DeviceError: in place of torch's or Python's own error, which is its cause.
+        OutOfMemoryError: a `DeviceError`, in place of torch's or Python's own error, which is its cause.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, DeviceError) or not out_of_memory(error):
             raise
-        raise DeviceError(f"Memory ran out while {what}.{advice and ' '}{advice}") from error
+        raise OutOfMemoryError(f"Memory ran out while {what}.{advice and ' '}{advice}") from error

@@ -1,19 +1,20 @@
-"""Finding plugins. One that is broken costs only itself: it is left out, warned about once, and shown by `plugins()`."""
+"""Finding plugins. A broken one costs only itself: it is left out, warned about once, and shown by `plugins()`."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
+from importlib.metadata import Distribution
 from importlib.metadata import EntryPoint
-from importlib.metadata import entry_points
+from importlib.metadata import distributions
 from types import ModuleType
-from typing import Any
 from typing import Final
 
 import pluggy
@@ -76,24 +77,48 @@ def discover() -> list[Plugin]:
     from fgbg_zoo import builtin
 
     found = [_collect(manager, builtin, PluginInfo("core", "fgbg-zoo", _own_version(), "loaded"))]
-    seen: set[tuple[str, str]] = set()
-    for entry_point in sorted(entry_points(group=hookspecs.GROUP), key=_order):
-        if (key := (entry_point.name, entry_point.value)) not in seen:  # an editable install can be listed twice
-            seen.add(key)
-            found.append(_load(manager, entry_point))
+    found += [_load(manager, entry) for entry in sorted(_installed(), key=lambda entry: entry.precedence)]
     return sorted(found, key=lambda plugin: plugin.precedence)
 
 
-def _order(entry_point: EntryPoint) -> tuple[bool, str, str]:
-    dist = _dist(entry_point)[0]
-    return dist not in FIRST_PARTY, dist, entry_point.name
+@dataclass(frozen=True)
+class _Entry:
+    """An entry point of our group, and the distribution that brings it."""
+
+    point: EntryPoint
+    dist: str
+    version: str
+
+    @property
+    def precedence(self) -> tuple[bool, str, str]:
+        return self.dist not in FIRST_PARTY, self.dist, self.point.name
 
 
-def _dist(entry_point: EntryPoint) -> tuple[str, str]:
-    dist = entry_point.dist
-    if dist is None:
-        return "unknown", ""
-    return (dist.metadata["Name"] or "unknown").lower().replace("_", "-"), dist.version
+def _installed() -> Iterator[_Entry]:
+    """The entry points of our group, each distribution's once: an editable install can be found twice.
+
+    A distribution whose metadata cannot be read costs only itself; Python's own ``entry_points()`` would raise for all.
+    """
+    seen: set[str] = set()
+    for dist in distributions():
+        try:
+            points = dist.entry_points.select(group=hookspecs.GROUP)
+            if not points:
+                continue
+            name = (dist.metadata["Name"] or "unknown").lower().replace("_", "-").replace(".", "-")
+            version = dist.metadata["Version"] or "of unknown version"
+        except Exception as error:
+            warn_once(f"The metadata of {_place(dist)} cannot be read ({_line(error)}); its plugins are left out.")
+            continue
+        if name in seen:
+            continue
+        if name != "unknown":
+            seen.add(name)
+        yield from (_Entry(point, name, version) for point in points)
+
+
+def _place(dist: Distribution) -> str:
+    return str(getattr(dist, "_path", "a distribution"))
 
 
 def _own_version() -> str:
@@ -107,72 +132,87 @@ def _allowed(name: str) -> bool:
     return allowed is None or name in {item.strip() for item in allowed.split(",")}
 
 
-def _load(manager: pluggy.PluginManager, entry_point: EntryPoint) -> Plugin:
-    info = PluginInfo(entry_point.name, *_dist(entry_point), "loaded")
-    if not _allowed(entry_point.name):
+def _load(manager: pluggy.PluginManager, entry: _Entry) -> Plugin:
+    name = entry.point.name
+    info = PluginInfo(name, entry.dist, entry.version, "loaded")
+    if not _allowed(name):
         return Plugin(replace(info, status="disabled", error="not in $FGBG_ZOO_PLUGINS"), {})
+    if manager.has_plugin(name):
+        return _left_out(replace(info, status="failed", error=f"another plugin is called '{name}' too"))
     try:
         with _contained():
-            module = entry_point.load()
+            module = entry.point.load()
+            api = getattr(module, "FGBG_ZOO_API", None)
     except (Exception, SystemExit) as error:
         return _failed(info, error)
-    if (api := getattr(module, "FGBG_ZOO_API", None)) != PLUGIN_API:
+    if api != PLUGIN_API:
         stated = "states no FGBG_ZOO_API" if api is None else f"is written for interface {api}"
         return _left_out(replace(info, status="incompatible", error=f"{stated}; this is interface {PLUGIN_API}"))
-    if entry_point.name in {name for name, _ in manager.list_name_plugin()} or entry_point.name == "core":
-        return _left_out(replace(info, status="failed", error=f"another plugin is called '{entry_point.name}' too"))
     return _collect(manager, module, info)
 
 
 def _collect(manager: pluggy.PluginManager, module: ModuleType, info: PluginInfo) -> Plugin:
     """Register a plugin's module and call its hooks one by one, so that one that raises stops no other plugin."""
     try:
-        manager.register(module, name=info.name)
-        specs = {hook: tuple(_call(manager, module, hook, info.name)) for hook in HOOKS}
+        with _contained():
+            manager.register(module, name=info.name)
+            specs = {hook: tuple(_call(manager, module, hook, info.name)) for hook in HOOKS}
+            problem = _unused_hooks(module)
     except (Exception, SystemExit) as error:
         if manager.has_plugin(info.name):
             manager.unregister(name=info.name)
         return _failed(info, error)
-    misspelt = sorted(name for name in dir(module) if name.startswith("fgbg_zoo_") and name not in HOOKS)
-    if misspelt:
-        _warn(info, f"no such hook: {', '.join(misspelt)}")
+    if problem:
+        _warn(info, problem)
     models = tuple(spec.name for spec in specs["fgbg_zoo_models"])
-    error_text = f"no such hook: {', '.join(misspelt)}" if misspelt else ""
-    return Plugin(replace(info, models=models, error=error_text), specs)
+    return Plugin(replace(info, models=models, error=problem), specs)
 
 
 def _call(manager: pluggy.PluginManager, module: ModuleType, hook: str, plugin: str) -> Iterator[Spec]:
-    impl: Callable[[], Any] | None = next(
-        (impl.function for impl in getattr(manager.hook, hook).get_hookimpls() if impl.plugin is module), None
-    )
-    if impl is None:
-        return
-    with _contained():
-        yielded = list(impl() or ())
-    for spec in yielded:
-        if not isinstance(spec, HOOKS[hook]):
-            kind = type(spec).__name__
-            raise PluginError(f"{hook} yielded a {kind} instead of a {HOOKS[hook].__name__}")
-        if not isinstance(spec.name, str) or not spec.name:
-            raise PluginError(f"{hook} yielded a {type(spec).__name__} without a name")
-        yield replace(spec, plugin=plugin)
+    others = [other for other in manager.get_plugins() if other is not module]
+    for yielded in manager.subset_hook_caller(hook, others)():
+        for spec in yielded:
+            if not isinstance(spec, HOOKS[hook]):
+                kind = type(spec).__name__
+                raise PluginError(f"{hook} yielded a {kind} instead of a {HOOKS[hook].__name__}")
+            pattern = r"\S+" if isinstance(spec, MetricSpec) else r"[A-Za-z0-9][A-Za-z0-9._-]*"
+            if not isinstance(spec.name, str) or not re.fullmatch(pattern, spec.name):
+                raise PluginError(f"{hook} yielded the name {spec.name!r}; names are letters, digits, '.', '_' and '-'")
+            yield replace(spec, plugin=plugin)
+
+
+def _unused_hooks(module: ModuleType) -> str:
+    """What looks like a hook and is none: marked under a name that there is not, or named like one and not marked."""
+    functions = {name: value for name, value in vars(module).items() if inspect.isfunction(value)}
+    marks = {name: getattr(value, f"{hookspecs.GROUP}_impl", None) for name, value in functions.items()}
+    misspelt = sorted(name for name, mark in marks.items() if mark and (mark["specname"] or name) not in HOOKS)
+    unmarked = sorted(name for name, mark in marks.items() if not mark and name in HOOKS)
+    problems = [f"no such hook: {', '.join(misspelt)}"] if misspelt else []
+    problems += [f"not marked with @hookimpl: {', '.join(unmarked)}"] if unmarked else []
+    return "; ".join(problems)
 
 
 @contextlib.contextmanager
 def _contained() -> Iterator[None]:
     """Keep a plugin's prints out of stdout, which is for data, and its `chdir` out of this process."""
-    folder = os.getcwd()
+    folder = _folder()
     with contextlib.redirect_stdout(sys.stderr):
         try:
             yield
         finally:
-            if os.getcwd() != folder:
+            if folder is not None and _folder() != folder:
                 os.chdir(folder)
 
 
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
+
+
 def _failed(info: PluginInfo, error: BaseException) -> Plugin:
-    text = " ".join(str(error).split()) or "no message"
-    return _left_out(replace(info, status="failed", error=f"{type(error).__name__}: {text}"), error)
+    return _left_out(replace(info, status="failed", error=f"{type(error).__name__}: {_line(error)}"), error)
 
 
 def _left_out(info: PluginInfo, cause: BaseException | None = None) -> Plugin:
@@ -182,5 +222,19 @@ def _left_out(info: PluginInfo, cause: BaseException | None = None) -> Plugin:
     return Plugin(info, {})
 
 
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".") or "no message"
+
+
 def _warn(info: PluginInfo, text: str) -> None:
-    warnings.warn(f"Plugin '{info.name}' of {info.dist} {info.version} {text}.", PluginWarning, stacklevel=2)
+    warn_once(f"Plugin '{info.name}' of {info.dist} {info.version} {text}.")
+
+
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Warn of something, the first time only that it is found in this process."""
+    if text not in _warned:
+        warnings.warn(text, PluginWarning, stacklevel=2)
+        _warned.add(text)

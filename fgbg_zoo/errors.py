@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -24,10 +23,17 @@ class UnknownNameError(FgbgZooError, LookupError):
     exit_code = 2
 
     def __init__(self, kind: str, name: str, known: Iterable[str], listing: str, note: str = "") -> None:
+        import difflib  # here, not above: a name that is known needs no matches, and every start would pay for it
+
         self.name = name
-        self.matches = tuple(difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5))
+        known = sorted(known)
+        self.matches = tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.5))
         meant = f" Did you mean {_either(self.matches)}?" if self.matches else ""
         super().__init__(f"Unknown {kind} '{name}'.{meant} {note or f'List them with {listing}.'}")
+        self._arguments = (kind, name, tuple(known), listing, note)
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[object, ...]]:
+        return type(self), self._arguments  # or pickle, between processes, would call it with the text alone
 
 
 class UnknownModelError(UnknownNameError):

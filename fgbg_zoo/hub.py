@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -18,6 +17,7 @@ from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.errors import RevisionNotFoundError
 
+from fgbg_zoo.access import Access
 from fgbg_zoo.errors import HubError
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UsageError
@@ -27,49 +27,6 @@ from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
 from fgbg_zoo.snapshot import FILES
 from fgbg_zoo.snapshot import read_index
-
-Token = str | bool | None
-
-
-@dataclass(frozen=True)
-class Access:
-    """How to reach the Hub; what is ``None`` is the Hub library's own setting.
-
-    Args:
-        cache_dir: the cache folder.
-        local_files_only: use what is cached, and ask the Hub for nothing.
-        endpoint: the Hub's address.
-        token: an access token; ``False`` sends none, ``True`` needs the one of the last login.
-    """
-
-    cache_dir: str | Path | None = None
-    local_files_only: bool = False
-    endpoint: str | None = None
-    token: Token = None
-
-    @property
-    def address(self) -> str:
-        """The Hub's address that is in effect."""
-        return self.endpoint or constants.ENDPOINT
-
-    @property
-    def offline(self) -> str:
-        """Why the Hub is not asked, or nothing."""
-        if self.local_files_only:
-            return "local_files_only=True"
-        return "HF_HUB_OFFLINE=1" if constants.HF_HUB_OFFLINE else ""
-
-
-def parse_reference(reference: str) -> tuple[str, str | None]:
-    """The repository and the revision, if any, of ``hf:organisation/repository[@revision]``.
-
-    Raises:
-        UsageError: if it is anything else.
-    """
-    repo_id, at, revision = reference.removeprefix("hf:").partition("@")
-    if repo_id.count("/") != 1 or not all(repo_id.split("/")) or (at and not revision):
-        raise UsageError(f"'{reference}' names no Hub repository; write hf:organisation/repository[@revision].")
-    return repo_id, revision or None
 
 
 def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,10 @@ def bundled_snapshot(spec: ModelSpec) -> Path | None:
         package = target.partition(":")[0].partition(".")[0]
     if not package or "." in package:
         return None
-    found = importlib.util.find_spec(package)  # finds a top-level package without importing it
+    try:
+        found = importlib.util.find_spec(package)  # finds a top-level package without importing it
+    except (ImportError, ValueError):  # a name that no package can have, or a module that was made by hand
+        return None
     for place in (found.submodule_search_locations or ()) if found else ():
         folder = Path(place) / "weights" / spec.name
         if is_snapshot(folder):
@@ -59,8 +63,18 @@ def cached_snapshot(spec: ModelSpec, cache_dir: str | Path | None = None) -> Pat
         except OSError:
             return None
     folder = repo / "snapshots" / commit
-    complete = is_snapshot(folder) and ((folder / WEIGHTS).is_file() or (folder / INDEX).is_file())
-    return folder if complete else None
+    return folder if is_snapshot(folder) and _has_weights(folder) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether a snapshot's weights are all there: the single file, or every file that the index names."""
+    if (folder / WEIGHTS).is_file():
+        return True
+    try:
+        names = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return all((folder / str(name)).is_file() for name in names)
 
 
 def weights_status(spec: ModelSpec) -> WeightsStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
-import warnings
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +13,22 @@ from functools import lru_cache
 from typing import Any
 from typing import Final
 from typing import TypeVar
+from typing import get_args
 
 from fgbg_zoo import errors
 from fgbg_zoo.discovery import HOOKS
 from fgbg_zoo.discovery import Plugin
 from fgbg_zoo.discovery import Spec
 from fgbg_zoo.discovery import discover
+from fgbg_zoo.discovery import warn_once
+from fgbg_zoo.spec import CAPABILITIES
 from fgbg_zoo.spec import CommandSpec
 from fgbg_zoo.spec import DatasetSpec
 from fgbg_zoo.spec import MethodSpec
 from fgbg_zoo.spec import MetricSpec
 from fgbg_zoo.spec import ModelSpec
 from fgbg_zoo.spec import PluginInfo
+from fgbg_zoo.spec import WeightsStatus
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
@@ -67,8 +70,10 @@ class Catalog:
             info = replace(plugin.info, models=tuple(models))
             if lost:
                 info = replace(info, status="shadowed", error=f"lost {', '.join(lost)}")
-                text = f"Plugin '{info.name}' of {info.dist} {info.version} {info.error}; use '{info.name}:NAME' for it."
-                warnings.warn(text, errors.PluginWarning, stacklevel=2)
+                text = (
+                    f"Plugin '{info.name}' of {info.dist} {info.version} {info.error}; use '{info.name}:NAME' for it."
+                )
+                warn_once(text)
             catalog.plugins.append(info)
         return catalog
 
@@ -107,7 +112,12 @@ def list_models(
         capability: ``"segment"`` or ``"generate"``.
         weights: only models whose weights are ``"bundled"``, ``"cached"``, ``"hub"``, ``"unpublished"`` or
             ``"none needed"``.
+
+    Raises:
+        UnknownMethodError, UnknownDatasetError: for a method or data set that neither is registered nor has models.
+        UsageError: for a capability or a state of weights that there is not.
     """
+    _check_filters(method, dataset, capability, weights)
     specs = catalog().by_name[_MODELS].values()
     return sorted(
         spec.name
@@ -119,6 +129,18 @@ def list_models(
         and (capability is None or capability in spec.capabilities)
         and (weights is None or spec.weights == weights)
     )
+
+
+def _check_filters(method: str | None, dataset: str | None, capability: str | None, weights: str | None) -> None:
+    """Refuse filters that can match nothing: a typing error would look like an empty zoo."""
+    if method is not None:
+        method_spec(method)
+    trained_on = {getattr(spec, "dataset", "") for spec in catalog().by_name[_MODELS].values()}
+    if dataset is not None and dataset not in trained_on:
+        dataset_spec(dataset)
+    for name, value, known in (("capability", capability, CAPABILITIES), ("weights", weights, get_args(WeightsStatus))):
+        if value is not None and value not in known:
+            raise errors.UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
 
 
 def list_datasets() -> list[str]:

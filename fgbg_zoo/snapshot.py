@@ -187,7 +187,7 @@ def write_snapshot(
         UsageError: if the folder holds other things than a snapshot, or the config is not JSON.
         SnapshotError: if the network's state holds something else than tensors.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     _check_replaceable(folder)
     config = {
         "fgbg_zoo": FORMAT,
@@ -248,8 +248,10 @@ def _sync(path: Path) -> None:
 
 
 def _check_replaceable(folder: Path) -> None:
-    if not folder.is_dir():
+    if not folder.exists():
         return
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is a file; a snapshot is a folder, so choose another name.")
     foreign = [p.name for p in folder.iterdir() if not any(fnmatchcase(p.name, pattern) for pattern in FILES)]
     if foreign:
         listed = ", ".join(sorted(foreign)[:3])

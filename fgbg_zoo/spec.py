@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import Literal
 
 PLUGIN_API = 1
 """The version of the plugin interface. A plugin module states the one it was written for as ``FGBG_ZOO_API``."""
 
 DEFAULT_HUB_ORG = "fgbg-zoo"
+
+CAPABILITIES = ("segment", "generate")
+INPUTS = ("images", "backgrounds")
 
 WeightsStatus = Literal["bundled", "cached", "hub", "unpublished", "none needed"]
 
@@ -113,6 +118,12 @@ class ModelSpec:
     config: Mapping[str, Any] | None = field(default=None, hash=False)
     fits: bool = False
     plugin: str = ""
+
+    def __post_init__(self) -> None:
+        for name, known in (("capabilities", CAPABILITIES), ("inputs", INPUTS)):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not set(value) <= set(known):
+                raise ValueError(f"{name} of model {self.name!r} must be a tuple of {known}, not {value!r}")
 
     @property
     def hub_repo(self) -> str:

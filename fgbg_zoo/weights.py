@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 from fgbg_zoo import registry
+from fgbg_zoo.access import Access
+from fgbg_zoo.access import parse_reference
 from fgbg_zoo.devices import memory_guard
 from fgbg_zoo.devices import pick_device
 from fgbg_zoo.devices import pick_dtype
@@ -38,8 +40,6 @@ from fgbg_zoo.spec import ModelSpec
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from fgbg_zoo.hub import Access
 
 
 def load(
@@ -80,8 +80,6 @@ def load(
         DeviceError: if the device is not there or runs out of memory.
         UsageError: for arguments that contradict each other.
     """
-    from fgbg_zoo.hub import Access
-
     text = os.fspath(name)
     place, kind = pick_device(device), pick_dtype(dtype)
     found = _find(text, revision, Access(cache_dir, local_files_only, endpoint, token))
@@ -140,8 +138,6 @@ def push(
         HubError: if the Hub refuses or cannot be reached.
         UsageError: for something that is neither a model nor a folder, or no repository's name.
     """
-    from fgbg_zoo.hub import Access
-    from fgbg_zoo.hub import parse_reference
     from fgbg_zoo.hub import publish_snapshot
 
     parse_reference(repo_id)
@@ -194,7 +190,6 @@ def _from_folder(folder: Path, revision: str | None) -> _Found:
 
 def _from_repository(reference: str, revision: str | None, access: Access) -> _Found:
     from fgbg_zoo.hub import fetch_snapshot
-    from fgbg_zoo.hub import parse_reference
 
     repo_id, stated = parse_reference(reference)
     if stated and revision and stated != revision:
@@ -218,12 +213,12 @@ def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
 
 def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, access: Access) -> Snapshot:
     """A registered model's snapshot: bundled, or of the Hub's cache, or of the Hub."""
-    from fgbg_zoo.hub import fetch_snapshot
-
     published = revision is None or revision == spec.revision
     hashes = spec.sha256 if published else {}  # those are of the published revision
     if revision is None and (bundled := bundled_snapshot(spec)):
         return read_snapshot(bundled, hashes)
+    from fgbg_zoo.hub import fetch_snapshot  # it imports the Hub's library, which a bundled snapshot does not need
+
     try:
         return read_snapshot(fetch_snapshot(spec.hub_repo, revision or spec.revision, access), hashes)
     except WeightsNotFoundError as error:
@@ -251,10 +246,7 @@ def _from_snapshot(snapshot: Snapshot, name: str) -> _Found:
         method = registry.method_spec(config["method"])
     except UnknownMethodError as error:
         raise SnapshotError(f"{snapshot.folder} needs a method that is not installed. {error}") from error
-    spec = _registered(config)
-    if spec is not None:
-        return _Found(spec, method, restore(_target(spec, method), snapshot), config)
-    spec = ModelSpec(
+    spec = _registered(config) or ModelSpec(
         name=config["model"] or name,
         method=method.name,
         dataset=config["dataset"],
@@ -262,7 +254,7 @@ def _from_snapshot(snapshot: Snapshot, name: str) -> _Found:
         plugin=method.plugin,
     )
     network = restore(_target(spec, method), snapshot)
-    return _Found(_described(spec, network), method, network, config)
+    return _Found(_described(spec, network, config), method, network, config)
 
 
 def _registered(config: Mapping[str, Any]) -> ModelSpec | None:
@@ -271,12 +263,14 @@ def _registered(config: Mapping[str, Any]) -> ModelSpec | None:
     return spec if isinstance(spec, ModelSpec) and spec.method == config["method"] else None
 
 
-def _described(spec: ModelSpec, network: nn.Module) -> ModelSpec:
-    """The spec with what the network itself can do."""
+def _described(spec: ModelSpec, network: nn.Module, config: Mapping[str, Any]) -> ModelSpec:
+    """The spec with what the network itself can do, and the size of pictures that its snapshot states."""
     found = parts(network)
     generator = found.get("generate")
     inputs = generator.inputs if isinstance(generator, Generator) else ()
-    return replace(spec, capabilities=tuple(sorted(found, reverse=True)), inputs=inputs)
+    size = config["preprocessing"].get("size")
+    resolution = size if isinstance(size, int) else spec.resolution
+    return replace(spec, capabilities=tuple(sorted(found, reverse=True)), inputs=inputs, resolution=resolution)
 
 
 def _target(spec: ModelSpec, method: MethodSpec) -> Any:

@@ -1,0 +1,1 @@
+"""For tests of plugins: throw-away distributions, and a Hub on this machine."""

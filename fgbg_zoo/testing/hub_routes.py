@@ -96,7 +96,7 @@ class Request:
         if found is None:
             raise Refusal(404, "RepoNotFound", "Repository not found")
         if found.private and not self.authorised:
-            raise Refusal(401, message="Invalid username or password.")
+            raise Refusal(401, "RepoNotFound", "Invalid username or password.")
         return found
 
     def commit(self, repository: Repository, revision: str) -> str:
