@@ -13,9 +13,11 @@ Conventions, which hold for all of them:
   a large picture weighs more; everything else is a mean over pictures.
 * *Empty masks.* No picture is left out. An overlap score (``iou_*``, ``miou``, ``dice``, ``max_f*``, ``weighted_f``,
   ``boundary_iou``) that is 0/0, because neither the ground truth nor the prediction has foreground, is 1; with an empty
-  ground truth and any prediction it is 0, and likewise with an empty prediction of something. ``s_measure`` and
-  ``e_measure`` have definitions of their own for a ground truth that is empty or full: what share of it the prediction
-  gets right. For ``max_f*`` and ``e_measure`` this holds at each threshold.
+  ground truth and any prediction it is 0. For ``miou`` this is said of each class, for ``max_f*`` of each threshold;
+  for ``weighted_f`` a prediction is empty if it is 0 throughout. With an empty prediction of something these scores
+  are 0 by their formulas, except where ``weighted_f`` forgives misses next to the frame. ``s_measure`` and
+  ``e_measure`` have their own definitions for a ground truth that is empty or full: the share of it that the
+  prediction gets right.
 * *No pictures.* ``compute`` without any picture raises `InputError`; nothing is NaN.
 * *Numbers.* Sums are float64 or integers. All states add up over processes and parts of a run; a process that saw no
   picture takes part. Arguments are brought to the metric's device; one without float64 (MPS) cannot hold a metric, so

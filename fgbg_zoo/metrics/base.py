@@ -22,6 +22,9 @@ THRESHOLD: Final = 0.5
 EPS: Final = torch.finfo(torch.float64).eps
 """Matlab's ``eps``, which the reference implementations of the saliency measures add to denominators."""
 
+UNCACHED: Final[dict[str, Any]] = {"compute_with_cache": False}
+"""Each `compute` synchronises: a process that answered from its cache would leave the others waiting."""
+
 
 def check_map(value: Any, name: str, device: torch.device | None = None) -> Tensor:
     """Refuse anything but a soft map (B,1,H,W) or (1,H,W), float, finite and in [0,1].
@@ -118,7 +121,7 @@ class MeanOverPictures(Metric):
     pictures: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**UNCACHED, **kwargs)
         shape = (self.points,) if self.points else ()
         self.add_state("total", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("pictures", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")

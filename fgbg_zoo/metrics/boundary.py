@@ -28,8 +28,8 @@ class BoundaryIoU(SegmentationMean):
     def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
         """The boundary IoU (B,) of each picture."""
         predicted, true = outline(probabilities > THRESHOLD), outline(masks)
-        both = reduce((predicted & true).long(), "b 1 h w -> b", "sum")
-        either = reduce((predicted | true).long(), "b 1 h w -> b", "sum")
+        both = reduce(predicted & true, "b 1 h w -> b", "sum")
+        either = reduce(predicted | true, "b 1 h w -> b", "sum")
         return ratio(both, either)
 
 
@@ -40,7 +40,20 @@ def outline(masks: Tensor) -> Tensor:
     """
     height, width = masks.shape[-2:]
     reach = max(round(DILATION * math.hypot(height, width)), 1)
-    background = F.pad((~masks).float(), (reach,) * 4, value=1.0)
-    near = F.max_pool2d(background, (1, 2 * reach + 1), stride=1)
-    near = F.max_pool2d(near, (2 * reach + 1, 1), stride=1)
-    return masks & (near > 0)
+    background = F.pad(~masks, (reach,) * 4, value=True)
+    near = _any_in_window(_any_in_window(background, 2 * reach + 1, -1), 2 * reach + 1, -2)
+    return masks & near
+
+
+def _any_in_window(values: Tensor, length: int, axis: int) -> Tensor:
+    """Whether any value is true in each window of a length along an axis, which gets shorter by length - 1.
+
+    Windows of 1, 2, 4, ... are joined in pairs, so that it takes a logarithm of the length in steps.
+    """
+    covered = 1
+    while covered < length:
+        step = min(covered, length - covered)
+        size = values.shape[axis] - step
+        values = values.narrow(axis, 0, size) | values.narrow(axis, step, size)
+        covered += step
+    return values

@@ -19,6 +19,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from fgbg_zoo.checks import check_images
 from fgbg_zoo.errors import NotAvailableError
+from fgbg_zoo.metrics.base import UNCACHED
 from fgbg_zoo.metrics.base import flat
 from fgbg_zoo.metrics.extractors import FrozenExtractor
 
@@ -41,7 +42,7 @@ class FID(FrechetInceptionDistance):
     """
 
     def __init__(self, extractor: nn.Module, name: str = "", **kwargs: Any) -> None:
-        super().__init__(feature=FrozenExtractor(extractor, name), normalize=True, **kwargs)
+        super().__init__(feature=FrozenExtractor(extractor, name), normalize=True, **UNCACHED, **kwargs)
         self.orig_dtype = torch.float64  # of the result; torchmetrics sets it on update, which a process may not see
 
     def update(self, images: Tensor, real: bool) -> None:
@@ -80,7 +81,7 @@ class KID(KernelInceptionDistance):
         frozen = FrozenExtractor(extractor, name)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*save all extracted features in buffer.*")
-            super().__init__(feature=frozen, normalize=True, **kwargs)
+            super().__init__(feature=frozen, normalize=True, **UNCACHED, **kwargs)
         # Flat and concatenated, unlike in torchmetrics: processes with unequal numbers of updates, or with none, can
         # only be synchronised so.
         self.add_state("real_features", [], dist_reduce_fx="cat")

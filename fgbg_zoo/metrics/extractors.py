@@ -82,10 +82,10 @@ class TimmFeatures(nn.Module):
         try:
             network: Any = timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # the Hub's client, its transport and timm raise dozens of kinds
-            reason = " ".join(str(error).split()) or "no message"
+            reason = " ".join(str(error).split()).partition(". ")[0] or "no message"
             raise NotAvailableError(
                 f"The weights of feature extractor 'timm/{name}' are not in the Hub's cache and could not be "
-                f"downloaded ({type(error).__name__}: {reason[:200]}); connect once, or name another extractor."
+                f"downloaded ({type(error).__name__}: {reason}); connect once, or name another extractor."
             ) from error
         self.network: nn.Module = network
         for statistic in ("mean", "std"):

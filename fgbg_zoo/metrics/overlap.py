@@ -16,6 +16,7 @@ from torchmetrics.classification import BinaryJaccardIndex
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from fgbg_zoo.metrics.base import THRESHOLD
+from fgbg_zoo.metrics.base import UNCACHED
 from fgbg_zoo.metrics.base import SegmentationMean
 from fgbg_zoo.metrics.base import check_pair
 from fgbg_zoo.metrics.base import check_seen
@@ -26,7 +27,7 @@ class PooledIoU(BinaryJaccardIndex):
     """``iou_pooled``: tp / (tp + fp + fn) over the pixels of all pictures together, 1 if that is 0/0."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(threshold=THRESHOLD, validate_args=False, zero_division=1, **kwargs)
+        super().__init__(threshold=THRESHOLD, validate_args=False, zero_division=1, **UNCACHED, **kwargs)
 
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Count some pictures; see `SegmentationMean.update`."""
@@ -47,7 +48,7 @@ class PooledMeanIoU(MulticlassJaccardIndex):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(num_classes=2, average="macro", validate_args=False, **kwargs)
+        super().__init__(num_classes=2, average="macro", validate_args=False, **UNCACHED, **kwargs)
 
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Count some pictures; see `SegmentationMean.update`."""
@@ -64,7 +65,7 @@ class PixelAccuracy(BinaryAccuracy):
     """``accuracy``: the share of pixels that are right, over all pictures together."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(threshold=THRESHOLD, validate_args=False, **kwargs)
+        super().__init__(threshold=THRESHOLD, validate_args=False, **UNCACHED, **kwargs)
 
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Count some pictures; see `SegmentationMean.update`."""

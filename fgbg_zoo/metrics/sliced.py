@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from fgbg_zoo.checks import check_images
 from fgbg_zoo.errors import InputError
 from fgbg_zoo.errors import NotAvailableError
+from fgbg_zoo.metrics.base import UNCACHED
 from fgbg_zoo.metrics.base import flat
 from fgbg_zoo.metrics.seeded import bits
 from fgbg_zoo.metrics.seeded import normal
@@ -53,7 +54,7 @@ class SlicedWasserstein(Metric):
     largest: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**UNCACHED, **kwargs)
         # Flat, so that a process without pictures can be synchronised with others.
         self.add_state("real", [], dist_reduce_fx="cat")
         self.add_state("fake", [], dist_reduce_fx="cat")

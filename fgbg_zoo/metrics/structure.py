@@ -44,8 +44,10 @@ def _object_term(prediction: Tensor, mask: Tensor, share: Tensor) -> Tensor:
 
 def _uniformity(values: Tensor, where: Tensor) -> Tensor:
     """2 x / (x^2 + 1 + s) with the mean x and the sample standard deviation s of the values in a region. (B,)."""
-    count, mean = _mean(values, where)
-    deviation = torch.where(where, values - mean[:, None, None], 0.0)
+    inside = where.double()
+    count = reduce(inside, "b h w -> b", "sum")
+    mean = reduce(values * inside, "b h w -> b", "sum") / count.clamp_min(1)
+    deviation = (values - mean[:, None, None]) * inside
     variance = reduce(deviation**2, "b h w -> b", "sum") / (count - 1).clamp_min(1)
     return 2 * mean / (mean**2 + 1 + variance.sqrt() + EPS)
 
@@ -55,32 +57,54 @@ def _region_term(prediction: Tensor, mask: Tensor) -> Tensor:
     height, width = mask.shape[-2:]
     rows = torch.arange(height, device=mask.device)
     columns = torch.arange(width, device=mask.device)
-    area = reduce(mask.double(), "b h w -> b", "sum").clamp_min(1)
+    truth = mask.double()
+    area = reduce(truth, "b h w -> b", "sum").clamp_min(1)
     # The centroid's own row and column belong to the upper and left quadrants.
-    row = (reduce(mask * rows[:, None], "b h w -> b", "sum") / area).round()
-    column = (reduce(mask * columns, "b h w -> b", "sum") / area).round()
-    upper = rearrange(rows <= row[:, None], "b h -> b h 1")
-    left = rearrange(columns <= column[:, None], "b w -> b 1 w")
-    total = torch.zeros_like(area)
-    for quadrant in (upper & left, upper & ~left, ~upper & left, ~upper & ~left):
-        weight = reduce(quadrant.double(), "b h w -> b", "mean")
-        total += weight * _similarity(prediction, mask.double(), quadrant)
-    return total
+    row = (reduce(truth, "b h w -> b h", "sum") @ rows.double() / area).round()
+    column = (reduce(truth, "b h w -> b w", "sum") @ columns.double() / area).round()
+    upper = rows <= row[:, None]
+    left = columns <= column[:, None]
+    quadrants = Quadrants(torch.stack([upper, ~upper], 1).double(), torch.stack([left, ~left], 1).double())
+    similarity = _similarity(prediction, truth, quadrants)
+    return reduce(quadrants.count * similarity, "b i j -> b", "sum") / (height * width)
 
 
-def _similarity(x: Tensor, y: Tensor, where: Tensor) -> Tensor:
-    """The structural similarity (B,) of two maps in a region, without stabilising constants.
+class Quadrants:
+    """Sums over the four quadrants of pictures, as matrix products with 0 and 1.
+
+    Args:
+        rows: (B,2,H), 1 where a row belongs to the upper and to the lower quadrants.
+        columns: (B,2,W), likewise for left and right.
+
+    Attributes:
+        count: (B,2,2), the number of pixels in each quadrant.
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor) -> None:
+        self.rows, self.columns = rows, columns
+        self.count = reduce(rows, "b i h -> b i 1", "sum") * reduce(columns, "b j w -> b 1 j", "sum")
+
+    def sum(self, values: Tensor) -> Tensor:
+        """(B,H,W) to the sums (B,2,2) over the quadrants."""
+        return self.rows @ values @ self.columns.mT
+
+    def spread(self, values: Tensor) -> Tensor:
+        """(B,2,2) to (B,H,W): each quadrant's value at each of its pixels."""
+        return self.rows.mT @ values @ self.columns
+
+
+def _similarity(x: Tensor, y: Tensor, quadrants: Quadrants) -> Tensor:
+    """The structural similarity (B,2,2) of two maps (B,H,W) in each quadrant, without stabilising constants.
 
     It is 0/0 where both are constant, or both are 0 throughout: 1 there.
     """
-    count, mean_x = _mean(x, where)
-    _, mean_y = _mean(y, where)
-    deviation_x = torch.where(where, x - mean_x[:, None, None], 0.0)
-    deviation_y = torch.where(where, y - mean_y[:, None, None], 0.0)
-    freedom = (count - 1).clamp_min(1)
-    variance_x = reduce(deviation_x**2, "b h w -> b", "sum") / freedom
-    variance_y = reduce(deviation_y**2, "b h w -> b", "sum") / freedom
-    covariance = reduce(deviation_x * deviation_y, "b h w -> b", "sum") / freedom
+    pixels = quadrants.count.clamp_min(1)
+    mean_x, mean_y = quadrants.sum(x) / pixels, quadrants.sum(y) / pixels
+    deviation_x, deviation_y = x - quadrants.spread(mean_x), y - quadrants.spread(mean_y)
+    freedom = (quadrants.count - 1).clamp_min(1)
+    variance_x = quadrants.sum(deviation_x**2) / freedom
+    variance_y = quadrants.sum(deviation_y**2) / freedom
+    covariance = quadrants.sum(deviation_x * deviation_y) / freedom
     # Whether a map is constant decides between 0 and 1, so rounding in its mean must not.
     constant_x, constant_y = variance_x < CONSTANT, variance_y < CONSTANT
     variance_x = torch.where(constant_x, 0.0, variance_x)
@@ -88,9 +112,3 @@ def _similarity(x: Tensor, y: Tensor, where: Tensor) -> Tensor:
     numerator = torch.where(constant_x | constant_y, 0.0, 4 * mean_x * mean_y * covariance)
     denominator = (mean_x**2 + mean_y**2) * (variance_x + variance_y)
     return torch.where((numerator == 0) & (denominator == 0), 1.0, numerator / (denominator + EPS))
-
-
-def _mean(values: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
-    """The number of pixels (B,) of a region, and the mean of the values there (B,), 0 for an empty region."""
-    count = reduce(where.double(), "b h w -> b", "sum")
-    return count, reduce(torch.where(where, values, 0.0), "b h w -> b", "sum") / count.clamp_min(1)

@@ -48,7 +48,8 @@ def f_curve(probabilities: Tensor, masks: Tensor, beta_squared: float) -> Tensor
     """
     true, false = positives(probabilities, masks)
     area = reduce(masks.double(), "b 1 h w -> b 1", "sum")
-    return ratio((1 + beta_squared) * true.double(), beta_squared * area + true + false)
+    # A perfect score may round to just above 1.
+    return ratio((1 + beta_squared) * true.double(), beta_squared * area + true + false).clamp_max(1)
 
 
 class MaxF(SegmentationMean):
@@ -91,8 +92,9 @@ class MeanE(SegmentationMean):
     Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation", IJCAI 2018, eqs. 2-5; the variant
     that PySODMetrics gives as the mean of its curve (not the adaptive one, nor the maximum). As in the authors' code
     the sum over the N pixels of a picture is divided by N - 1 (by 1 for a single pixel), so that a perfect binary map
-    scores (256 - 1 + share of foreground) / 256 * N / (N - 1). In a picture without foreground the score at a threshold
-    is the share of pixels predicted background; in one that is all foreground, the share predicted foreground.
+    scores 255.25 / 256 * N / (N - 1): at threshold 0, where all is predicted, nothing is aligned, which counts 1/4.
+    In a picture without foreground the score at a threshold is the share of pixels predicted background; in one that
+    is all foreground, the share predicted foreground.
     """
 
     points = LEVELS
