@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -174,6 +175,11 @@ class _Loop:
         settings, state = self.settings, self.state
         first, last = state.step * settings.accumulate, settings.steps * settings.accumulate
         read = read_ahead(self.batches, first, last, settings.workers, pin=self.device.type == "cuda")
+        with closing(read):
+            self._train_on(read, reporter, stop)
+
+    def _train_on(self, read: Iterator[Batch], reporter: Reporter, stop: StopSignal) -> None:
+        settings, state = self.settings, self.state
         clock = time.monotonic()
         while state.step < settings.steps:
             self._step([self._prepare(next(read)) for _ in range(settings.accumulate)])

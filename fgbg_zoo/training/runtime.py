@@ -39,12 +39,14 @@ def open_accelerator(settings: LoopSettings) -> Accelerator:
     # Accelerate keeps one state in a Python process and refuses another precision or device; a notebook trains twice.
     AcceleratorState._reset_state(reset_partial_state=not distributed.is_initialized())
     precision = "no" if settings.precision == "fp32" else settings.precision
+    refused = f"Device '{settings.device}' cannot train in {settings.precision} here; use bf16 or fp32."
     try:
-        return Accelerator(cpu=kind == "cpu", mixed_precision=precision)
+        accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=precision)
     except ValueError as error:
-        raise DeviceError(
-            f"Device '{settings.device}' cannot train in {settings.precision} here ({error}); use bf16 or fp32."
-        ) from error
+        raise DeviceError(refused) from error
+    if precision == "fp16" and accelerator.scaler is None:  # some versions compute on a CPU without a loss scale
+        raise DeviceError(refused)
+    return accelerator
 
 
 def describe(accelerator: Accelerator) -> dict[str, Any]:

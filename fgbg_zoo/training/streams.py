@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from collections.abc import Mapping
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,20 +128,34 @@ class MicroBatches(TorchDataset[Batch]):
         return image
 
 
-def read_ahead(batches: MicroBatches, first: int, last: int, workers: int, *, pin: bool = False) -> Iterator[Batch]:
-    """Micro-batches ``first`` to ``last - 1`` in order, read by worker processes if there are any."""
+def read_ahead(
+    batches: MicroBatches, first: int, last: int, workers: int, *, pin: bool = False
+) -> Generator[Batch, None, None]:
+    """Micro-batches ``first`` to ``last - 1`` in order, read by worker processes if there are any.
+
+    Close the generator to let the workers go.
+    """
     if not workers:
-        return (batches[number] for number in range(first, last))
+        yield from (batches[number] for number in range(first, last))
+        return
+    over = multiprocessing.RawValue("b", 0)
     loader: DataLoader[Batch | FgbgZooError] = DataLoader(
         _Errors(batches),
         batch_size=None,
         sampler=range(first, last),
         num_workers=workers,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=partial(_outlive_signals, over),
+        multiprocessing_context=_start_method(),
         pin_memory=pin,
         generator=torch.Generator(),  # the loader draws a seed; it must not come out of the training's own generator
     )
-    return _raising(iter(loader))
+    try:
+        for item in loader:
+            if isinstance(item, FgbgZooError):
+                raise item
+            yield item
+    finally:
+        over.value = 1
 
 
 class _Errors(TorchDataset[Batch | FgbgZooError]):
@@ -152,14 +171,22 @@ class _Errors(TorchDataset[Batch | FgbgZooError]):
             return error
 
 
-def _raising(items: Iterator[Batch | FgbgZooError]) -> Iterator[Batch]:
-    for item in items:
-        if isinstance(item, FgbgZooError):
-            raise item
-        yield item
+def _start_method() -> str:
+    """The system's, unless that is a fork server: a SIGTERM to the process group ends the server and its children."""
+    method = multiprocessing.get_start_method()
+    return "spawn" if method == "forkserver" else method
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """A Ctrl-C reaches the whole process group; the training finishes its step and needs its readers until then."""
+def _outlive_signals(over: Any, worker: int) -> None:
+    """Go on through a Ctrl-C or SIGTERM that reaches the whole process group, until the training has read its last.
+
+    The training finishes its step after such a signal and needs its readers until then.
+    """
+
+    def terminate_if_over(number: int, frame: FrameType | None) -> None:
+        if over.value:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, terminate_if_over)
