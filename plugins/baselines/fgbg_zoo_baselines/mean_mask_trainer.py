@@ -113,9 +113,8 @@ class MeanMaskTrainer(Trainer):
         return (total / count).float(), count
 
     def _notes(self, data: Dataset) -> str:
-        path = (
-            "=PATH" if data.name not in registry.list_datasets() or registry.dataset_spec(data.name).needs_path else ""
-        )
+        embedded = data.name in registry.list_datasets() and not registry.dataset_spec(data.name).needs_path
+        named = data.name if embedded else f"{data.name}=PATH"
         changed = self._settings.model_dump(exclude_defaults=True)
         extra = "".join(f" --set {name}={value}" for name, value in changed.items())
         return (
