@@ -65,7 +65,9 @@ class SeiganSettings(LoopSettings):
 
     lambda_1: float = Field(1.0, ge=0, description="adversarial, inpainted picture (D_bg on x_hat)")
     lambda_2: float = Field(1.0, ge=0, description="adversarial, second inpainting (D_bg on y_cycle)")
-    lambda_3: float | Literal["auto"] = Field("auto", description="texture of y_cycle; auto: as large as 10 MAE at first")
+    lambda_3: float | Literal["auto"] = Field(
+        "auto", description="texture of y_cycle; auto: as large as 10 MAE at first"
+    )
     lambda_4: float = Field(1.0, ge=0, description="perceptual, y_cycle")
     lambda_5: float = Field(10.0, ge=0, description="MAE, y_cycle")
     lambda_6: float = Field(1.0, ge=0, description="perceptual, x_cycle")
@@ -87,7 +89,9 @@ class SeiganSettings(LoopSettings):
     binarise_weight: float = Field(0.0, ge=0, description="weight of mean min(m, 1-m); not in the paper")
     binarise_after: float = Field(0.2, ge=0, le=1, description="share of the steps after which that starts")
     total_variation: float = Field(0.0, ge=0, description="weight of the mask's total variation; not in the paper")
-    cycle_noise: float = Field(0.0, ge=0, description="noise on x_hat and y_hat before the second pass; not in the paper")
+    cycle_noise: float = Field(
+        0.0, ge=0, description="noise on x_hat and y_hat before the second pass; not in the paper"
+    )
     paste_shift: float = Field(0.0, ge=0, le=0.5, description="largest shift of the cut-out before pasting, as a share")
     cycle_after: float = Field(0.0, ge=0, le=1, description="share of the steps before the second pass starts")
 
@@ -97,13 +101,15 @@ class SeiganSettings(LoopSettings):
     decay_from: float = Field(0.5, ge=0, le=1, description="share of the steps after which rates fall to 0 linearly")
     pool_size: int = Field(50, ge=0, description="pictures in each pool of fakes")
     flip: bool = Field(True, description="mirror pictures at random")
-    crop: float = Field(1.12, ge=1, le=2, description="pictures are enlarged by this and cropped at random; 1 for no crop")
+    crop: float = Field(
+        1.12, ge=1, le=2, description="pictures are enlarged by this and cropped at random; 1 for no crop"
+    )
     discriminator_width: int = Field(64, ge=1, le=512)
     discriminator_layers: int = Field(3, ge=1, le=6)
     discriminator_norm: Norm | None = Field("instance", description="null for none")
     discriminator_spectral: bool = Field(False, description="spectral normalisation")
     discriminator_global: bool = Field(False, description="a second score of the whole picture")
-    recalibrate: int = Field(512, ge=0, description="pictures on which G_seg's batch statistics are estimated anew at the end")
+    recalibrate: int = Field(512, ge=0, description="pictures on which batch statistics are estimated anew at the end")
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {

@@ -22,6 +22,7 @@ from fgbg_zoo_seigan.nets import PatchDiscriminator
 
 Backend = Literal["vgg19", "random", "disc"]
 Reading = Literal["relu", "modules", "blocks"]
+Role = Literal["background", "object"]
 
 PLAN: Final = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512, 0)
 """Output channels of VGG19's convolutions; 0 is a max-pool. Each convolution is followed by a ReLU: 37 modules."""
@@ -41,11 +42,11 @@ class FeatureExtractor(ABC):
     """Gives features of a picture (B,3,H,W) in [-1,1], differentiable in the picture."""
 
     @abstractmethod
-    def texture(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def texture(self, x: Tensor, role: Role) -> list[Tensor]:
         """The taps whose Gram matrices are compared."""
 
     @abstractmethod
-    def perceptual(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def perceptual(self, x: Tensor, role: Role) -> list[Tensor]:
         """The taps that are compared themselves."""
 
 
@@ -59,6 +60,9 @@ class VGGFeatures(nn.Module, FeatureExtractor):
         width: a divisor of the channels, for random filters only.
         seed: of the random filters.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self, state: dict[str, Tensor] | None = None, taps: Reading = "relu", width: int = 1, seed: int = 0
@@ -99,11 +103,11 @@ class VGGFeatures(nn.Module, FeatureExtractor):
                 found.append(x)
         return found
 
-    def texture(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def texture(self, x: Tensor, role: Role) -> list[Tensor]:
         """The early taps."""
         return self._collect(x, self.taps[0])
 
-    def perceptual(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def perceptual(self, x: Tensor, role: Role) -> list[Tensor]:
         """The late taps."""
         return self._collect(x, self.taps[1])
 
@@ -119,11 +123,11 @@ class DiscriminatorFeatures(FeatureExtractor):
     def __init__(self, background: PatchDiscriminator, object: PatchDiscriminator) -> None:
         self.nets = {"background": background, "object": object}
 
-    def texture(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def texture(self, x: Tensor, role: Role) -> list[Tensor]:
         """The first two stages."""
         return self.nets[role].features(x)[:2]
 
-    def perceptual(self, x: Tensor, role: Literal["background", "object"]) -> list[Tensor]:
+    def perceptual(self, x: Tensor, role: Role) -> list[Tensor]:
         """Every stage."""
         return self.nets[role].features(x)
 

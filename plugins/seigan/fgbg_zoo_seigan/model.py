@@ -56,7 +56,8 @@ class SEIGAN(nn.Module, Segmenter, Generator):
 
     def segment(self, images: Tensor, **options: Any) -> Tensor:
         """(B,3,H,W) in [0,1] to (B,1,H,W) in [0,1], computed at the networks' own size."""
-        return resize(self.mask(self._to_own(images)), images.shape[2:])
+        height, width = images.shape[2:]
+        return resize(self.mask(self._to_own(images)), (height, width))
 
     def generate(
         self,
@@ -85,7 +86,8 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         """
         assert images is not None
         assert backgrounds is not None
-        size = images.shape[2:]
+        height, width = images.shape[2:]
+        size = height, width
         x, y = self._to_own(images), self._to_own(backgrounds)
         mask = self.mask(x)
         z = paste(mask, x, y)
@@ -108,5 +110,5 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         return resize(images, (side, side)) * 2 - 1
 
     @staticmethod
-    def _to_size(pictures: Tensor, size: torch.Size) -> Tensor:
+    def _to_size(pictures: Tensor, size: tuple[int, int]) -> Tensor:
         return resize((pictures + 1) / 2, size).clamp(0, 1)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -44,7 +46,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) to the same."""
-        return x + self.body(x)
+        out: Tensor = x + self.body(x)
+        return out
 
 
 def _hourglass(inputs: int, width: int, blocks: int, norm: Norm) -> nn.Sequential:
@@ -95,7 +98,7 @@ class MaskNet(nn.Module):
         )
         self.apply(init_weights)
         for stack in self.stacks:
-            nn.init.constant_(stack[-1].bias, bias)
+            nn.init.constant_(cast(nn.Sequential, stack)[-1].bias, bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,3,H,W) in [-1,1], H and W divisible by 4, to (B,1,H,W) in (0,1)."""
@@ -164,7 +167,7 @@ class ResUNet(nn.Module):
         ins = [inputs, *widths[:-2]]
         self.levels = nn.ModuleList(_Level(i, w, residuals, norm) for i, w in zip(ins, widths[:-1], strict=True))
         self.bottleneck = _before(widths[-2], widths[-1], residuals, norm)
-        self.ups = nn.ModuleList(_up(i, w, residuals, norm) for w, i in zip(widths[:-1], widths[1:], strict=True))
+        self.ups = nn.ModuleList(_up(i, w, residuals, norm) for w, i in pairwise(widths))
         self.out = nn.Conv2d(widths[0], 3, 1)
         self.apply(init_weights)
 
@@ -206,7 +209,7 @@ class PatchDiscriminator(nn.Module):
         def conv(i: int, o: int, stride: int) -> nn.Module:
             layer = nn.Conv2d(i, o, 4, stride=stride, padding=1)
             nn.init.normal_(layer.weight, 0, 0.02)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(cast(Tensor, layer.bias))
             return nn.utils.parametrizations.spectral_norm(layer) if spectral else layer
 
         stages = [nn.Sequential(conv(3, width, 2), nn.LeakyReLU(0.2))]
@@ -245,6 +248,6 @@ def init_weights(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm) and module.weight is not None:
+    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm) and module.affine:
         nn.init.normal_(module.weight, 1, 0.02)
-        nn.init.zeros_(module.bias)
+        nn.init.zeros_(cast(Tensor, module.bias))

@@ -1,4 +1,4 @@
-"""The generators' objective: the eleven terms of the paper by number, and the priors that keep small trainings stable."""
+"""The objective: the eleven terms of the paper by number, and the priors that keep small trainings stable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import FeatureExtractor
+from fgbg_zoo_seigan.features import Role
 from fgbg_zoo_seigan.forward import Cycle
 from fgbg_zoo_seigan.forward import Networks
 from fgbg_zoo_seigan.nets import PatchDiscriminator
@@ -69,9 +70,7 @@ class Objective:
                 found["dobj_on_cycle"] = s.lambda_9 * losses.real_term(self.d_obj(cycle.x_cycle))
         return found
 
-    def _second_pass(
-        self, x: Tensor, y: Tensor, x_cycle: Tensor, y_cycle: Tensor, add: Callable[..., None]
-    ) -> None:
+    def _second_pass(self, x: Tensor, y: Tensor, x_cycle: Tensor, y_cycle: Tensor, add: Callable[..., None]) -> None:
         s, features = self.settings, self.features
         add(2, s.lambda_2, lambda: losses.real_term(self.d_bg(y_cycle)))
         add(5, s.lambda_5, lambda: losses.l1(y, y_cycle))
@@ -86,13 +85,8 @@ class Objective:
                 at_first = losses.l1(y, y_cycle).detach() / texture.detach().clamp_min(1e-12)
                 self.lambda_3 = float(TEXTURE_AT_FIRST * at_first)
             add(3, self.lambda_3, lambda: texture)
-        for number, weight, real, cycled, role in (
-            (4, s.lambda_4, y, y_cycle, "background"),
-            (6, s.lambda_6, x, x_cycle, "object"),
-        ):
-            if weight > 0:
-                wanted = _constant(features.perceptual(real, role))
-                add(number, weight, _perceptual(wanted, features.perceptual(cycled, role)))
+        add(4, s.lambda_4, lambda: _perceptual(features, y, y_cycle, "background"))
+        add(6, s.lambda_6, lambda: _perceptual(features, x, x_cycle, "object"))
 
     def priors(self, mask: Tensor, progress: float) -> dict[str, Tensor]:
         """The weighted priors on the first mask; none of them is the paper's.
@@ -134,8 +128,8 @@ def _constant(features: list[Tensor]) -> list[Tensor]:
     return [feature.detach() for feature in features]
 
 
-def _perceptual(wanted: list[Tensor], found: list[Tensor]) -> Callable[[], Tensor]:
-    return lambda: losses.perceptual_loss(wanted, found)
+def _perceptual(features: FeatureExtractor, real: Tensor, cycled: Tensor, role: Role) -> Tensor:
+    return losses.perceptual_loss(_constant(features.perceptual(real, role)), features.perceptual(cycled, role))
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

@@ -12,7 +12,8 @@ from fgbg_zoo import hookimpl
 FGBG_ZOO_API = 1
 
 _CITATION = """@article{ostyakov2018seigan,
-  title   = {{SEIGAN}: Towards Compositional Image Generation by Simultaneously Learning to Segment, Enhance, and Inpaint},
+  title   = {{SEIGAN}: Towards Compositional Image Generation by Simultaneously Learning to Segment, Enhance,
+             and Inpaint},
   author  = {Ostyakov, Pavel and Suvorov, Roman and Logacheva, Elizaveta and Khomenko, Oleg and Nikolenko, Sergey I.},
   journal = {arXiv preprint arXiv:1811.07630},
   year    = {2018}
@@ -25,13 +26,16 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         name="seigan",
         target="fgbg_zoo_seigan.model:SEIGAN",
         trainer="fgbg_zoo_seigan.trainer:SeiganTrainer",
-        title="SEIGAN: Towards Compositional Image Generation by Simultaneously Learning to Segment, Enhance, and Inpaint",
+        title="SEIGAN: Towards Compositional Image Generation by Simultaneously Learning to Segment, Enhance, and "
+        "Inpaint",
         paper="https://arxiv.org/abs/1811.07630",
         citation=_CITATION,
         license="Apache-2.0",
         presets=("stable", "paper", "tiny"),
         generate_options=(
-            Option("result", "str", "full", ("full", "coarse"), "the enhanced composite, or the one before enhancement"),
+            Option(
+                "result", "str", "full", ("full", "coarse"), "the enhanced composite, or the one before enhancement"
+            ),
         ),
     )
 

@@ -66,7 +66,7 @@ class SeiganTask(Task):
         )
         self.modules = {"generators": self.networks, "d_bg": self.d_bg, "d_obj": self.d_obj}
         for module in self.modules.values():
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)
         self.features = self._extractor()
         self.objective = Objective(s, self.d_bg, self.d_obj, self.features)
         self.pools = {kind: FakePool(s.pool_size) for kind in ("x_hat", "y_cycle", "y_hat", "z", "x_cycle")}
@@ -137,7 +137,9 @@ class SeiganTask(Task):
 
     def discriminators_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Both discriminators on real pictures and on fakes from the pools."""
-        fakes = {kind: pool.query(batch[f"fake_{kind}"]) for kind, pool in self.pools.items() if f"fake_{kind}" in batch}
+        fakes = {
+            kind: pool.query(batch[f"fake_{kind}"]) for kind, pool in self.pools.items() if f"fake_{kind}" in batch
+        }
         terms = self.objective.discriminator_terms(batch["x"], batch["y"], fakes)
         return total(terms), terms
 
@@ -162,8 +164,8 @@ class SeiganTask(Task):
         assert isinstance(networks, SEIGAN)
         device = next(networks.parameters()).device
         images, truth = self.labelled
-        masks = torch.cat([networks.segment(part.to(device)).float().cpu() for part in images.split(64)])
-        found, wanted = masks >= 0.5, truth >= 0.5
+        masks = torch.cat([networks.segment(part.to(device)).float().cpu() for part in torch.split(images, 64)])
+        found, wanted = masks > 0.5, truth > 0.5
         return {
             "val_iou": float((found & wanted).sum() / (found | wanted).sum().clamp_min(1)),
             "val_mask_area": float(masks.mean()),
@@ -182,5 +184,3 @@ class SeiganTask(Task):
         for kind, pool in self.pools.items():
             pool.load_state_dict(state["pools"][kind])
         self.objective.lambda_3 = state["lambda_3"]
-
-

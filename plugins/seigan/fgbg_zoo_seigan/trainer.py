@@ -9,20 +9,21 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch import nn
 
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Event
 from fgbg_zoo.interfaces import Trainer
+from fgbg_zoo.snapshot import write_snapshot
+from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training import TrainResult
 from fgbg_zoo.training import fit
 from fgbg_zoo.training import seed_everything
-from fgbg_zoo.weights import write_snapshot
 from fgbg_zoo_seigan.config import PRESETS
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.model import SEIGAN
+from fgbg_zoo_seigan.recalibration import recalibrate
 from fgbg_zoo_seigan.task import SeiganTask
 
 _SHOWN = 8
@@ -64,18 +65,22 @@ class SeiganTrainer(Trainer):
             )
         seed_everything(s.seed)
         task = SeiganTask(s, _samples(objects, backgrounds), _labelled(objects))
-        identity = s.model_dump(mode="json", exclude=set(type(s).__mro__[1].model_fields))  # type: ignore[attr-defined]
-        result = fit(task, {"x": objects, "y": backgrounds}, out, s, identity=identity, resume=resume, on_event=on_event)
+        identity = s.model_dump(mode="json", exclude=set(LoopSettings.model_fields))
+        result = fit(
+            task, {"x": objects, "y": backgrounds}, out, s, identity=identity, resume=resume, on_event=on_event
+        )
         folder = Path(out) / "snapshot"
         if result.is_main:
-            self._write(folder, task, result, objects)
+            self._write(folder, task, result, objects, backgrounds)
         return folder
 
-    def _write(self, folder: Path, task: SeiganTask, result: TrainResult, objects: Dataset) -> None:
+    def _write(
+        self, folder: Path, task: SeiganTask, result: TrainResult, objects: Dataset, backgrounds: Dataset
+    ) -> None:
         s = self.configured
         networks = result.modules["generators"]
         assert isinstance(networks, SEIGAN)
-        recalibrate(networks.g_seg, objects, min(s.recalibrate, len(objects)))
+        recalibrate(networks, objects, backgrounds, s.recalibrate)
         training = {
             "preset": self.preset,
             "settings": s.model_dump(mode="json", exclude={"architecture"}),
@@ -101,35 +106,6 @@ class SeiganTrainer(Trainer):
             training=training,
             license="Apache-2.0",
         )
-
-
-@torch.no_grad()
-def recalibrate(network: nn.Module, data: Dataset, count: int, batch: int = 64) -> None:
-    """Estimate the statistics of a network's batch normalisations anew, on pictures of one kind.
-
-    In training G_seg sees pictures, composites and backgrounds in turn, so its running averages mix the three.
-
-    Args:
-        network: takes (B,3,S,S) in [-1,1].
-        data: the pictures that it will be used on.
-        count: how many of them; 0 leaves the statistics as they are.
-        batch: pictures at a time.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    if not norms or count == 0:
-        return
-    device = next(network.parameters()).device
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over all batches
-    network.train()
-    for start in range(0, count - count % batch or count, batch):
-        pictures = torch.stack([data[index].image for index in range(start, min(start + batch, count))])
-        network(pictures.to(device) * 2 - 1)
-    network.eval()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 def _merged(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

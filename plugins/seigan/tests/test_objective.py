@@ -1,0 +1,120 @@
+"""Which term gives a gradient to which network: the table of the method's losses."""
+
+from typing import Any
+
+import pytest
+import torch
+from fgbg_zoo_seigan.config import SeiganSettings
+from fgbg_zoo_seigan.features import VGGFeatures
+from fgbg_zoo_seigan.forward import coarse_pass
+from fgbg_zoo_seigan.forward import first_pass
+from fgbg_zoo_seigan.forward import second_pass
+from fgbg_zoo_seigan.model import SEIGAN
+from fgbg_zoo_seigan.nets import PatchDiscriminator
+from fgbg_zoo_seigan.objective import Objective
+from fgbg_zoo_seigan.objective import total
+
+ARCHITECTURE = {"size": 32, "mask_width": 4, "mask_blocks": 1, "widths": (4, 4, 4), "residuals": 1}
+ALL = {"g_seg", "g_inp", "g_enh"}
+
+RECEIVERS = {
+    1: {"g_inp", "g_seg"},
+    2: ALL,
+    3: ALL,
+    4: ALL,
+    5: ALL,
+    6: ALL,
+    7: ALL,
+    8: {"g_seg"},
+    9: {"g_enh", "g_seg"},
+    10: {"g_enh"},
+    11: {"g_inp", "g_seg"},
+}
+
+
+def _settings(**weights: Any) -> SeiganSettings:
+    none = {f"lambda_{number}": 0.0 for number in range(1, 12)}
+    return SeiganSettings(steps=10, features="random", architecture=ARCHITECTURE, **{**none, **weights})
+
+
+def _setup(settings: SeiganSettings) -> tuple[SEIGAN, Objective, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    networks = SEIGAN(**settings.architecture.model_dump())
+    judges = [PatchDiscriminator(4, 1) for _ in range(2)]
+    for judge in judges:
+        judge.requires_grad_(False)
+    x, y = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+    return networks, Objective(settings, *judges, VGGFeatures(width=16)), x, y  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_each_term_alone_reaches_exactly_its_networks(number: int) -> None:
+    settings = _settings(**{f"lambda_{number}": 1.0})
+    networks, objective, x, y = _setup(settings)
+    terms = objective.terms(networks, second_pass(networks, first_pass(networks, x, y)))
+    assert set(terms) == {f"lambda_{number}"}
+    total(terms).backward()
+    reached = {
+        name
+        for name in ALL
+        if any(p.grad is not None and p.grad.abs().max() > 0 for p in getattr(networks, name).parameters())
+    }
+    assert reached == RECEIVERS[number]
+
+
+def test_weights_scale_their_terms() -> None:
+    once, thrice = (_settings(lambda_5=w) for w in (1.0, 3.0))
+    values = []
+    for settings in (once, thrice):
+        networks, objective, x, y = _setup(settings)
+        networks.eval()
+        torch.manual_seed(1)
+        cycle = second_pass(networks, first_pass(networks, x, y))
+        values.append(objective.terms(networks, cycle)["lambda_5"].item())
+        assert cycle.y_cycle is not None
+        assert values[-1] == pytest.approx(settings.lambda_5 * (y - cycle.y_cycle).abs().mean().item())
+    assert values[1] == pytest.approx(3 * values[0])
+
+
+def test_automatic_texture_weight_is_measured_once() -> None:
+    networks, objective, x, y = _setup(_settings(lambda_3="auto", lambda_5=10.0))
+    terms = objective.terms(networks, second_pass(networks, first_pass(networks, x, y)))
+    assert terms["lambda_3"].item() == pytest.approx(terms["lambda_5"].item(), rel=1e-5)
+    measured = objective.lambda_3
+    objective.terms(networks, second_pass(networks, first_pass(networks, y, x)))
+    assert objective.lambda_3 == measured
+
+
+def test_nocycle_has_the_coarse_term_alone() -> None:
+    settings = _settings(lambda_1=1.0, lambda_8=1.0, lambda_10=1.0, variant="nocycle")
+    networks, objective, x, y = _setup(settings)
+    assert set(objective.terms(networks, coarse_pass(networks, x, y))) == {"lambda_8"}
+
+
+def test_object_judge_sees_the_cycle_only_when_asked() -> None:
+    settings = _settings(lambda_9=1.0, dobj_on_cycle=True)
+    networks, objective, x, y = _setup(settings)
+    terms = objective.terms(networks, second_pass(networks, first_pass(networks, x, y)))
+    assert set(terms) == {"lambda_9", "dobj_on_cycle"}
+
+
+def test_priors_start_when_they_should() -> None:
+    settings = _settings(hinge_weight=2.0, hinge_low=0.2, binarise_weight=1.0, binarise_after=0.5, total_variation=1.0)
+    _, objective, _, _ = _setup(settings)
+    mask = torch.full((1, 1, 4, 4), 0.1)
+    early, late = objective.priors(mask, 0.4), objective.priors(mask, 0.5)
+    assert set(early) == {"area_hinge", "total_variation"}
+    assert early["area_hinge"].item() == pytest.approx(0.2)
+    assert late["binarisation"].item() == pytest.approx(0.1)
+
+
+def test_discriminators_by_hand() -> None:
+    class Judge(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+            return [x.mean((1, 2, 3), keepdim=True)]
+
+    objective = Objective(_settings(), Judge(), Judge(), None)  # type: ignore[arg-type]
+    one, half = torch.ones(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
+    terms = objective.discriminator_terms(one, half, {"x_hat": half, "y_cycle": one, "y_hat": half, "z": half})
+    assert terms["d_bg"].item() == pytest.approx(0.25 + (0.25 + 1) / 2)
+    assert terms["d_obj"].item() == pytest.approx(0 + 0.25)
