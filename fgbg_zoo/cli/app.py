@@ -49,7 +49,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except BaseException as error:  # a plugin's verb may raise anything, SystemExit too
             return failures.report(error)
-    code = result if isinstance(result, int) else 0
+    code = result if isinstance(result, int) and not isinstance(result, bool) else 0
     if code == failures.INTERRUPTED:
         console.message("Interrupted.")
     return code

@@ -54,7 +54,7 @@ def print_table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -
         rows: values by key.
     """
     cells = [[_text(row.get(key)) for key in columns] for row in rows]
-    right = [bool(rows) and all(isinstance(row.get(key), int | float | None) for row in rows) for key in columns]
+    right = [all(_is_number(row.get(key)) for row in rows) for key in columns]
     if sys.stdout.isatty():
         _ruled(list(columns.values()), cells, right)
         return
@@ -98,6 +98,10 @@ def _label(label: str, style: str, text: str) -> None:
     from rich.text import Text
 
     Console(stderr=True).print(Text.assemble((f"{label}:", style), f" {text}"), soft_wrap=True)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | None) and not isinstance(value, bool)
 
 
 def _text(value: Any) -> str:

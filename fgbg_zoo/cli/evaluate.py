@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
@@ -130,27 +129,13 @@ def _load(
 def _score(model: Model, data: Dataset, settings: dict[str, Any], table: Path) -> Outcome:
     from fgbg_zoo.benchmark.job.outcome import Outcome
     from fgbg_zoo.benchmark.job.segmentation import score
+    from fgbg_zoo.cli.watched import Watched
 
     outcome = Outcome()
     count = min(len(data), settings["limit"] or len(data))
     with console.progress("scoring", count) as advance:
-        score(model, _watched(data, advance), settings, outcome, table)
+        score(model, Watched(data, advance), settings, outcome, table)
     return outcome
-
-
-def _watched(data: Dataset, advance: Callable[[int], None]) -> Dataset:
-    """The same data set, which says when a picture is read."""
-    import copy
-
-    watched = copy.copy(data)
-
-    class Watched(type(data)):  # type: ignore[misc]  # a subclass, so that it has all that the data set has
-        def __getitem__(self, index: int) -> Any:
-            advance(1)
-            return super().__getitem__(index)
-
-    watched.__class__ = Watched
-    return watched
 
 
 def _rows(outcome: Outcome) -> list[dict[str, Any]]:

@@ -66,15 +66,13 @@ _MODEL_COLUMNS = {
     "resolution": "pixels",
     "weights": "weights",
     "license": "licence",
-    "description": "what",
 }
 _METHOD_COLUMNS = {
     "name": "method",
     "models": "models",
-    "presets": "training presets",
+    "presets": "presets",
     "baseline": "baseline",
     "license": "licence",
-    "paper": "paper",
     "title": "title",
 }
 _METRIC_COLUMNS = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parse_settings(pairs: Sequence[str], declared: type[BaseModel], method: str) -> dict[str, Any]:
-    """What ``--set KEY=VALUE`` says.
+    """What ``--set KEY=VALUE`` says; ``GROUP.KEY=VALUE`` sets a field of a setting that has fields of its own.
 
     A value is read by the setting's type: as a plain word (``1e-4``, ``true``, ``paper``), or else as JSON
     (``null``, ``[1, 2]``).
@@ -30,25 +30,41 @@ def parse_settings(pairs: Sequence[str], declared: type[BaseModel], method: str)
         name = name.strip().replace("-", "_")
         if not equals or not name:
             raise UsageError(f"--set takes KEY=VALUE, not '{pair}'.")
-        if name in settings:
+        field = check_setting(name, declared, method)
+        *groups, key = name.split(".")
+        place = settings
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"Setting '{group}' is given as a whole and as '{name}'.")
+        if key in place:
             raise UsageError(f"Setting '{name}' is given twice.")
-        check_setting(name, declared, method)
-        settings[name] = _value(name, text, declared.model_fields[name])
+        place[key] = _value(name, text, field)
     return settings
 
 
-def check_setting(name: str, declared: type[BaseModel], method: str) -> None:
-    """Refuse a setting that a method's trainer does not have.
+def check_setting(name: str, declared: type[BaseModel], method: str) -> FieldInfo:
+    """The field that a setting's name says, with dots for fields of fields.
 
     Raises:
-        UsageError: with close matches and all settings.
+        UsageError: for one that the method's trainer does not have, with close matches and all settings.
     """
+    from pydantic import BaseModel
+
+    *groups, key = name.split(".")
+    for group in groups:
+        found = declared.model_fields.get(group)
+        inner = found.annotation if found else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            raise UsageError(f"Method '{method}' has no setting '{name}': '{group}' has no fields of its own.")
+        declared = inner
     fields = declared.model_fields
-    if name in fields:
-        return
-    close = difflib.get_close_matches(name, fields, n=3)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
-    listed = ", ".join(f"{key} ({_type_name(field)})" for key, field in sorted(fields.items())) or "none"
+    if key in fields:
+        return fields[key]
+    prefix = ".".join((*groups, ""))
+    close = difflib.get_close_matches(key, fields, n=3)
+    meant = f" Did you mean {' or '.join(prefix + match for match in close)}?" if close else ""
+    listed = ", ".join(f"{prefix}{name} ({_type_name(field)})" for name, field in sorted(fields.items())) or "none"
     raise UsageError(f"Method '{method}' has no setting '{name}'.{meant} Its settings: {listed}.")
 
 
