@@ -13,7 +13,6 @@ from fgbg_zoo.benchmark.results import COSTS
 from fgbg_zoo.benchmark.results import Result
 from fgbg_zoo.benchmark.results import metric_order
 
-
 Group = Literal["masks", "generated pictures", "cost"]
 
 GROUPS: Final[tuple[Group, ...]] = get_args(Group)
@@ -112,7 +111,7 @@ def text(name: str, value: float | int | None) -> str:
 
 
 def best(results: Iterable[Result], wanted: Column) -> set[float]:
-    """The best value of a column as a set of one, so that ties are all best; empty for costs, and for a single value."""
+    """The best value of a column, as a set of one so that ties are all best; empty for costs and for a single value."""
     values = [result.metrics[wanted.name] for result in results if wanted.name in result.metrics]
     if wanted.higher_is_better is None or wanted.group == "cost" or len(values) < 2:
         return set()

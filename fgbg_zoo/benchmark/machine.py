@@ -87,15 +87,24 @@ def check_identity(request: DataRequest, identity: dict[str, Any]) -> None:
         raise (UsageError if identity["usage"] else DataError)(identity["error"])
 
 
+def check_device(requested: str) -> None:
+    """Refuse a text that names no device.
+
+    Raises:
+        DeviceError: saying the forms.
+    """
+    if not _DEVICE.fullmatch(requested):
+        raise DeviceError(f"--device must be auto, cpu, cuda, cuda:<number> or mps, not '{requested}'.")
+
+
 def pick_device(requested: str, environment: dict[str, Any]) -> tuple[str, str]:
     """The device that jobs use, and the accelerator's name; never another one than was asked for.
 
     Raises:
         DeviceError: for a device that is not there.
     """
+    check_device(requested)
     gpus = environment["gpus"]
-    if not _DEVICE.fullmatch(requested):
-        raise DeviceError(f"--device must be auto, cpu, cuda or cuda:<number>, not '{requested}'.")
     if requested == "mps" and not environment["mps"]:
         raise DeviceError("--device mps was asked for, but torch finds no such device here; use --device cpu.")
     if requested in ("cpu", "mps") or (requested == "auto" and not gpus):

@@ -34,6 +34,7 @@ from fgbg_zoo.benchmark.runner import Executor
 from fgbg_zoo.benchmark.runner import LocalExecutor
 from fgbg_zoo.benchmark.runner import RayExecutor
 from fgbg_zoo.benchmark.runner import finished
+from fgbg_zoo.benchmark.runner import require_ray
 from fgbg_zoo.benchmark.suite import Suite
 from fgbg_zoo.benchmark.suite import load_suite
 from fgbg_zoo.cli import console
@@ -78,6 +79,9 @@ def run(request: Request) -> int:
     methods, models = choose_methods(request.methods), choose_models(request.models)
     data = requested_data(request, suite)
     metrics = check_metrics(request.metrics or suite.metrics)
+    machine.check_device(request.device)
+    if request.executor == "ray":
+        require_ray()
     with files.lock(request.out), _stoppable():
         found, plan = make_plan(request, suite, data, methods, models, metrics)
         if request.dry_run:

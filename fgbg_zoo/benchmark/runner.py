@@ -53,7 +53,7 @@ def run_job(job: Job, out: Path, *, force: bool, timeout: float) -> Result:
     result = read_result(out, job.key)
     if result is None:
         seconds = round(time.monotonic() - started, 3)
-        why = f"{_cause(ended, timeout)} {process.last_line(log)}".strip()
+        why = _cause(ended, timeout, process.last_line(log))
         result = job.result(status="failed", error=why, final=False, seconds=seconds)
     if result.status != "ok":
         result = result.model_copy(update={"error": f"{result.error} (log: {log.relative_to(out)})"})
@@ -61,14 +61,14 @@ def run_job(job: Job, out: Path, *, force: bool, timeout: float) -> Result:
     return result
 
 
-def _cause(ended: process.Ended, timeout: float) -> str:
+def _cause(ended: process.Ended, timeout: float, last_line: str) -> str:
     if ended.timed_out:
         return f"Took longer than {timeout:g} s (--timeout) and was stopped."
     if ended.code == -signal.SIGKILL:
         return "Was killed (SIGKILL), as the system does when memory runs out."
     if ended.code < 0:
         return f"Crashed with {signal.Signals(-ended.code).name}."
-    return f"Ended with exit code {ended.code} and without a result."
+    return f"Ended with exit code {ended.code} and without a result. {last_line}".strip()
 
 
 class Executor(Protocol):
@@ -117,12 +117,7 @@ class RayExecutor:
     """
 
     def __init__(self, out: Path, *, force: bool, timeout: float, address: str | None, gpus: int) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise MissingDependencyError(
-                "--executor ray needs the library ray: pip install 'fgbg-zoo[cluster]', or use --executor local."
-            ) from error
+        ray = require_ray()
         self.ray, self.out, self.force, self.timeout = ray, out, force, timeout
         ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
         self.remote = ray.remote(num_gpus=gpus, max_retries=0)(run_elsewhere)
@@ -154,6 +149,21 @@ class RayExecutor:
             result = found
         write_result(self.out, result)
         return result
+
+
+def require_ray() -> Any:
+    """The library ray.
+
+    Raises:
+        MissingDependencyError: if it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError(
+            "--executor ray needs the library ray: pip install 'fgbg-zoo[cluster]', or use --executor local."
+        ) from error
+    return ray
 
 
 def run_elsewhere(key: str, content: dict[str, Any], force: bool, timeout: float) -> dict[str, bytes]:

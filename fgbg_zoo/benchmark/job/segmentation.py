@@ -12,6 +12,7 @@ from fgbg_zoo.benchmark.job.batches import batch_size
 from fgbg_zoo.benchmark.job.batches import segment
 from fgbg_zoo.benchmark.job.metrics import make_metrics
 from fgbg_zoo.benchmark.job.outcome import Outcome
+from fgbg_zoo.benchmark.job.overlap import Overlapped
 from fgbg_zoo.benchmark.job.scores import Scores
 from fgbg_zoo.data.base import Dataset
 from fgbg_zoo.data.base import Sample
@@ -25,8 +26,9 @@ def score(model: Model, data: Dataset, settings: dict[str, Any], outcome: Outcom
     metrics = make_metrics(settings["metrics"], "segmentation", model.device, outcome)
     labelled = Labelled(data, settings["limit"])
     scores = Scores(metrics)
-    for names, probabilities, masks in predictions(model, labelled, settings):
-        scores.add(names, probabilities, masks)
+    with Overlapped(scores.add) as add:
+        for names, probabilities, masks in predictions(model, labelled, settings):
+            add(names, probabilities, masks)
     outcome.settings |= {"pictures": labelled.seen, "unscored": labelled.seen - len(labelled.order)}
     if not labelled.order:
         outcome.notes.append("none of the pictures has a mask, so there is nothing to score")
