@@ -1,0 +1,1 @@
+"""An example of a plugin: a method, a model and a data set."""
