@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+import urllib.request
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi
 from huggingface_hub import constants
 from huggingface_hub import hf_hub_download
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.errors import GatedRepoError
 from huggingface_hub.errors import HfHubHTTPError
@@ -27,6 +33,8 @@ from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
 from fgbg_zoo.snapshot import FILES
 from fgbg_zoo.snapshot import read_index
+
+_PATIENCE: Final = 5.0  # seconds for a connection; the Hub's library has its own patience afterwards
 
 
 def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
@@ -103,13 +111,16 @@ def publish_snapshot(folder: Path, repo_id: str, *, private: bool, access: Acces
 
 def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
     """A file of a repository in the cache; a file that the Hub says is not there is an `EntryNotFoundError`."""
+    unreachable = ""
+    if not access.offline and not _is_pinned(repo_id, filename, revision, access):
+        unreachable = _unreachable(access.address)
     try:
         path = hf_hub_download(
             repo_id,
             filename,
             revision=revision,
             cache_dir=access.cache_dir,
-            local_files_only=access.local_files_only,
+            local_files_only=access.local_files_only or bool(unreachable),
             endpoint=access.endpoint,
             token=access.token,
             library_name="fgbg-zoo",
@@ -133,13 +144,37 @@ def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
         if access.offline:
             reason = f"{access.offline} forbids asking the Hub"
         else:
-            reason = f"the Hub at {access.address} could not be reached ({_cause(error)})"
+            reason = f"the Hub at {access.address} could not be reached ({unreachable or _cause(error)})"
         raise WeightsNotFoundError(f"{filename} of {repo_id} at '{revision}' is not cached, and {reason}.") from error
     except EntryNotFoundError:
         raise
     except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
         raise HubError(f"{filename} of Hub repository {repo_id} was not fetched: {_reason(error, access)}.") from error
     return Path(os.path.abspath(path))
+
+
+def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bool:
+    """Whether a file is cached at a full commit hash, so that nothing need be asked."""
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        return False
+    cached = try_to_load_from_cache(repo_id, filename, cache_dir=access.cache_dir, revision=revision)
+    return isinstance(cached, str)
+
+
+def _unreachable(address: str) -> str:
+    """Why no connection to an address can be made, or nothing; not asked where a proxy stands between.
+
+    The Hub's library tries again for half a minute before it says so.
+    """
+    if urllib.request.getproxies():
+        return ""
+    parts = urlsplit(address)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
 
 
 def _or_private(error: HfHubHTTPError) -> str:

@@ -12,6 +12,7 @@ from fgbg_zoo.errors import InputError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.metrics import mean_interval
 from fgbg_zoo.metrics import pooled_interval
+from fgbg_zoo.metrics.bootstrap import all_intervals
 
 SCORES = {
     "iou": lambda tp, fp, fn, tn: tp / (tp + fp + fn),
@@ -87,3 +88,15 @@ def test_many_pictures_are_drawn_in_parts() -> None:
 def test_what_has_no_interval_is_an_error(call: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()  # type: ignore[operator]
+
+
+def test_all_at_once_are_the_same_as_one_by_one() -> None:
+    table, values = counts(50), np.random.default_rng(3).random(50)
+    found = all_intervals(table, {"dice": values, "mae": 1 - values})
+    assert found == {
+        **{score: pytest.approx(pooled_interval(table, score), abs=1e-12) for score in SCORES},
+        "dice": pytest.approx(mean_interval(values), abs=1e-12),
+        "mae": pytest.approx(mean_interval(1 - values), abs=1e-12),
+    }
+    with pytest.raises(UsageError, match="name the mean otherwise"):
+        all_intervals(table, {"iou": values})

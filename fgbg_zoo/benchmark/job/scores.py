@@ -14,12 +14,11 @@ from torchmetrics import Metric
 
 from fgbg_zoo.benchmark.files import write_text
 from fgbg_zoo.metrics import confusion
-from fgbg_zoo.metrics import mean_interval
 from fgbg_zoo.metrics import per_image
-from fgbg_zoo.metrics import pooled_interval
+from fgbg_zoo.metrics.bootstrap import all_intervals
 
 _COUNTS: Final = ("tp", "fp", "fn", "tn")
-_POOLED: Final = {"iou_pooled": "iou", "miou": "miou", "accuracy": "accuracy"}
+_POOLED: Final = {"iou": "iou_pooled"}
 _MEANS: Final = {"iou_per_image": "iou", "dice": "dice", "mae": "mae"}
 
 
@@ -72,8 +71,9 @@ class PerPicture:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % bootstrap intervals over pictures, by metric."""
         counts = torch.stack([self.columns[name] for name in _COUNTS], dim=-1).numpy()
-        pooled = {name: pooled_interval(counts, score) for name, score in _POOLED.items()}  # type: ignore[arg-type]
-        return pooled | {name: mean_interval(self.columns[column].numpy()) for name, column in _MEANS.items()}
+        means = {name: self.columns[column].numpy() for name, column in _MEANS.items()}
+        found = all_intervals(counts, means)
+        return {_POOLED.get(name, name): interval for name, interval in found.items()}
 
     def write(self, path: Path) -> None:
         """Write a row for each picture as CSV: counts as integers, scores with six digits."""

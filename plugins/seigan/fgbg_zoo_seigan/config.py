@@ -88,6 +88,9 @@ class SeiganSettings(LoopSettings):
     hinge_high: float = Field(0.6, ge=0, le=1, description="largest one")
     binarise_weight: float = Field(0.0, ge=0, description="weight of mean min(m, 1-m); not in the paper")
     binarise_after: float = Field(0.2, ge=0, le=1, description="share of the steps after which that starts")
+    fill_weight: float = Field(
+        0.0, ge=0, description="weight of filling the found masks' holes in real backgrounds; not in the paper"
+    )
     total_variation: float = Field(0.0, ge=0, description="weight of the mask's total variation; not in the paper")
     cycle_noise: float = Field(
         0.0, ge=0, description="noise on x_hat and y_hat before the second pass; not in the paper"

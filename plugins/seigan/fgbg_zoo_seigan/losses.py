@@ -37,6 +37,11 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().mean()
 
 
+def masked_l1(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """The mean absolute difference of (B,C,H,W) where a (B,1,H,W) mask is 1; 0 for an empty mask."""
+    return ((a - b).abs() * mask).sum() / (mask.sum() * a.shape[1]).clamp_min(1)
+
+
 def gram(features: Tensor) -> Tensor:
     """(B,C,H,W) to (B,C,C): channel products summed over positions, divided by C*H*W, in float32."""
     with torch.autocast(features.device.type, enabled=False):

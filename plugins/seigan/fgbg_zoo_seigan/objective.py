@@ -105,6 +105,17 @@ class Objective:
             found["total_variation"] = s.total_variation * losses.total_variation(mask)
         return found
 
+    def fill(self, networks: Networks, cycle: Cycle) -> dict[str, Tensor]:
+        """The weighted error of holes that the found masks cut into real backgrounds, filled by G_inp.
+
+        What was there is known, so this teaches the filling alone. Not a term of the paper.
+        """
+        if self.settings.fill_weight == 0:
+            return {}
+        hole = (cycle.mask > 0.5).to(cycle.y)
+        filled = networks.inpaint(cycle.y, hole)
+        return {"fill": self.settings.fill_weight * losses.masked_l1(filled, cycle.y, hole)}
+
     def discriminator_terms(self, x: Tensor, y: Tensor, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
         """``d_bg`` and ``d_obj``: squares on real pictures, and the mean of squares over their kinds of fakes.
 

@@ -117,6 +117,8 @@ class SeiganTask(Task):
         cycle = self._cycle(batch["x"], batch["y"], progress)
         terms = self.objective.terms(self.networks, cycle)
         terms |= self.objective.priors(cycle.mask, progress)
+        if s.variant == "full":
+            terms |= self.objective.fill(self.networks, cycle)
         kinds: dict[str, Tensor | None] = {"z": cycle.z}
         kinds |= {"x_hat": cycle.x_hat, "y_hat": cycle.y_hat, "y_cycle": cycle.y_cycle}
         if s.dobj_on_cycle:

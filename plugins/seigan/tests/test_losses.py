@@ -84,6 +84,14 @@ def test_paste_is_exact_at_the_ends_and_convex_between(seed: int) -> None:
     assert (z >= torch.minimum(x, y) - 1e-6).all()
 
 
+def test_masked_difference_by_hand() -> None:
+    a, b = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+    b[..., 1, 1] = 7.0  # outside the mask
+    assert losses.masked_l1(a, b, mask).item() == 1
+    assert losses.masked_l1(a, b, torch.zeros_like(mask)).item() == 0
+
+
 def test_cycle_of_empty_and_full_masks() -> None:
     x, y = torch.rand(2, 2, 3, 8, 8) * 2 - 1
     empty = second_pass(Constant(0.0), first_pass(Constant(0.0), x, y))

@@ -98,6 +98,18 @@ def test_object_judge_sees_the_cycle_only_when_asked() -> None:
     assert set(terms) == {"lambda_9", "dobj_on_cycle"}
 
 
+def test_filling_teaches_the_inpainting_alone() -> None:
+    networks, objective, x, y = _setup(_settings(fill_weight=2.0))
+    with torch.no_grad():
+        networks.g_seg.stacks[0][-1].bias += 3  # so that the masks have holes
+    terms = objective.fill(networks, coarse_pass(networks, x, y))
+    terms["fill"].backward()
+    reached = {n for n in ALL if any(p.grad is not None for p in getattr(networks, n).parameters())}
+    assert reached == {"g_inp"}
+    _, plain, _, _ = _setup(_settings())
+    assert plain.fill(networks, coarse_pass(networks, x, y)) == {}
+
+
 def test_priors_start_when_they_should() -> None:
     settings = _settings(hinge_weight=2.0, hinge_low=0.2, binarise_weight=1.0, binarise_after=0.5, total_variation=1.0)
     _, objective, _, _ = _setup(settings)

@@ -59,7 +59,14 @@ def test_snapshot_loads_and_says_how_it_was_made(tmp_path: Path) -> None:
     "changes",
     [
         {"variant": "nocycle"},
-        {"cycle_mask": "reuse", "dobj_on_cycle": True, "paste_shift": 0.1, "crop": 1.2, "total_variation": 1e-4},
+        {
+            "cycle_mask": "reuse",
+            "dobj_on_cycle": True,
+            "paste_shift": 0.1,
+            "crop": 1.2,
+            "fill_weight": 1.0,
+            "total_variation": 1e-4,
+        },
         {"features": "disc", "lambda_3": "auto", "lambda_4": 1.0, "lambda_6": 1.0, "discriminator_global": True},
         {"features": "random", "lambda_3": "auto", "architecture": {**QUICK["architecture"], "norm": "group"}},
         {"architecture": {**QUICK["architecture"], "mask_stacks": 2, "noise_channels": 0}, "cycle_after": 0.5},
