@@ -35,6 +35,10 @@ def benchmark(
     data: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=PATH]", help="A data set; repeatable. The suite's if left out.")
     ] = None,
+    backgrounds: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="Pictures of backgrounds alone for a data set of --data; repeatable."),
+    ] = None,
     suite: Annotated[str, typer.Option(help="A protocol's name or YAML file.")] = "scenes",
     split: Annotated[str | None, typer.Option(help="Which split is scored; the suite says if left out.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Side of pictures and ground truth, in pixels.")] = None,
@@ -72,6 +76,7 @@ def benchmark(
             methods=_list(methods, "--methods") if methods is not None else ([] if models else ["all"]),
             models=_list(models, "--models") if models is not None else [],
             data=data or [],
+            backgrounds=_by_name(backgrounds or [], "--backgrounds"),
             suite=suite,
             split=split,
             size=size,
@@ -99,6 +104,14 @@ def _list(text: str, option: str) -> list[str]:
     if not found:
         raise UsageError(f"{option} names nothing; leave it out for the default.")
     return list(dict.fromkeys(found))
+
+
+def _by_name(texts: list[str], option: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, _, value) in zip(texts, pairs, strict=True):
+        if not name or not value:
+            raise UsageError(f"{option} takes NAME=PATH, not '{text}'.")
+    return {name: value for name, _, value in pairs}
 
 
 def _batch_size(text: str) -> int | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import fgbg_zoo
 from fgbg_zoo import registry
 from fgbg_zoo.benchmark import keys
+from fgbg_zoo.provenance import commit
 
 
 def describe(machine: dict[str, Any]) -> dict[str, Any]:
@@ -23,20 +22,3 @@ def describe(machine: dict[str, Any]) -> dict[str, Any]:
             for info in registry.plugins()
         ],
     }
-
-
-def commit() -> str:
-    """The commit of the checkout that this package runs from, with ``+changes`` if it has any; else empty."""
-    root = Path(fgbg_zoo.__file__).parents[1]
-    if not (root / ".git").exists():
-        return ""
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        return f"{head}+changes" if _git(root, "status", "--porcelain") else head
-    except (OSError, subprocess.SubprocessError):  # no git, or no commit yet
-        return ""
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

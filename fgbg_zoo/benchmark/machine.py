@@ -135,9 +135,9 @@ def _machine_state() -> str:
 
 def _data_state(request: DataRequest, split: str) -> str:
     """A hash that changes when what a data set's fingerprint follows from may have changed."""
-    path = request.argument.partition("=")[2]
+    paths = [request.argument.partition("=")[2], str(request.options.get("backgrounds", ""))]
     try:
-        state = keys.tree_state(Path(path)) if path else ""
+        state = [keys.tree_state(Path(path)) for path in paths if path]
     except OSError as error:
-        state = str(error)
+        state = [str(error)]
     return keys.digest([request.to_dict(split), state, keys.core_code(), keys.targets_code([data_target(request)])])

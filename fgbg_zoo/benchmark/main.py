@@ -49,6 +49,7 @@ class Request:
     methods: list[str]
     models: list[str]
     data: list[str]
+    backgrounds: dict[str, str]
     suite: str
     split: str | None
     size: int | None
@@ -111,8 +112,13 @@ def requested_data(request: Request, suite: Suite) -> list[DataRequest]:
         item = settings.get(label)
         split = request.split or (item.split if item else "test")
         size = request.size or (item.size if item else None) or suite.size
-        found.append(DataRequest(argument, label, split, size, item.options if item else {}))
+        options = dict(item.options) if item else {}
+        if label in request.backgrounds:
+            options["backgrounds"] = request.backgrounds[label]
+        found.append(DataRequest(argument, label, split, size, options))
     labels = [item.label for item in found]
+    if unknown := sorted(request.backgrounds.keys() - set(labels)):
+        raise UsageError(f"--backgrounds names '{unknown[0]}', but the data sets are: {', '.join(labels)}.")
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise UsageError(f"--data names '{min(twice)}' twice; give each data set a name of its own, NAME=PATH.")
     return found

@@ -32,7 +32,7 @@ class PooledIoU(BinaryJaccardIndex):
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Count some pictures; see `SegmentationMean.update`."""
         probabilities, masks = check_pair(probabilities, masks, self.device)
-        super().update(probabilities, masks.long())
+        super().update((probabilities > THRESHOLD).long(), masks.long())
 
     def compute(self) -> Tensor:
         """The score; an `InputError` if there were no pictures."""
@@ -70,7 +70,7 @@ class PixelAccuracy(BinaryAccuracy):
     def update(self, probabilities: Tensor, masks: Tensor) -> None:
         """Count some pictures; see `SegmentationMean.update`."""
         probabilities, masks = check_pair(probabilities, masks, self.device)
-        super().update(probabilities, masks.long())
+        super().update((probabilities > THRESHOLD).long(), masks.long())
 
     def compute(self) -> Tensor:
         """The score; an `InputError` if there were no pictures."""
@@ -166,8 +166,8 @@ def accuracy(counts: Tensor) -> Tensor:
 
 def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
     predicted = probabilities > THRESHOLD
-    cells = (predicted & masks, predicted & ~masks, ~predicted & masks, ~predicted & ~masks)
-    return torch.stack([reduce(cell.long(), "b 1 h w -> b", "sum") for cell in cells], dim=-1)
+    tp, positive, true = (torch.count_nonzero(each, (1, 2, 3)) for each in (predicted & masks, predicted, masks))
+    return torch.stack([tp, positive - tp, true - tp, masks[0].numel() - positive - true + tp], dim=-1)
 
 
 def _absolute_error(probabilities: Tensor, masks: Tensor) -> Tensor:

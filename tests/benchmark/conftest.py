@@ -234,7 +234,8 @@ def launch(environment):
     yield call
     for running in started:
         running.kill()
-        running.communicate()
+        running.wait()
+        running.stderr.close()
 
 
 @pytest.fixture(scope="session")

@@ -43,15 +43,8 @@ def start(launch):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_interrupted_in_every_way_it_ends_up_the_same(whole, bench, start, scores, tmp_path):
+def test_after_killing_the_benchmark_and_then_a_job_it_ends_up_the_same(whole, bench, start, scores, tmp_path):
     out = tmp_path / "out"
-    running, job = start(out, tmp_path / "asked")
-    running.terminate()
-    _, messages = running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGTERM
-    assert "Traceback" not in messages
-    wait_for(lambda: gone(job))
-
     running, job = start(out, tmp_path / "killed")
     running.kill()
     running.communicate()
@@ -71,11 +64,12 @@ def test_interrupted_in_every_way_it_ends_up_the_same(whole, bench, start, score
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_control_c_stops_the_job_too(start, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop_it_stops_its_job_too(start, tmp_path, number, code):
     running, job = start(tmp_path / "out", tmp_path / "pids")
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, messages = running.communicate(timeout=60)
-    assert running.returncode == 130
+    assert running.returncode == code
     assert "Traceback" not in messages
     wait_for(lambda: gone(job))
 

@@ -30,7 +30,7 @@ def main(path: str) -> None:
 
 
 def describe(item: dict[str, Any]) -> dict[str, Any]:
-    """A data set's identity: fingerprint, name, length, masks; or its error."""
+    """A data set's identity: fingerprints of it and of its backgrounds, length, masks; or its error."""
     from fgbg_zoo.data.base import open_argument
 
     try:
@@ -38,6 +38,8 @@ def describe(item: dict[str, Any]) -> dict[str, Any]:
             warnings.simplefilter("always")
             data = open_argument(item["argument"], split=item["split"], size=item["size"], **item["options"])
             found = {"fingerprint": data.fingerprint(), "length": len(data), "has_masks": data.has_masks}
+            backgrounds = data.backgrounds()
+            found["backgrounds"] = None if backgrounds is None else backgrounds.fingerprint()
         problems = [str(warned.message) for warned in caught if issubclass(warned.category, DataWarning)]
         return {**found, "problems": problems}
     except FgbgZooError as error:

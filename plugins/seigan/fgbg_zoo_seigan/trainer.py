@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from fgbg_zoo import provenance
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import UsageError
@@ -82,6 +83,8 @@ class SeiganTrainer(Trainer):
         assert isinstance(networks, SEIGAN)
         recalibrate(networks, objects, backgrounds, s.recalibrate)
         training = {
+            "command": provenance.command(),
+            "commit": provenance.commit(),
             "preset": self.preset,
             "settings": s.model_dump(mode="json", exclude={"architecture"}),
             "data": objects.name,
