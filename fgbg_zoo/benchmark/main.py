@@ -83,6 +83,8 @@ def run(request: Request) -> int:
     machine.check_device(request.device)
     if request.executor == "ray":
         require_ray()
+        if ":" in request.device:
+            raise UsageError("Ray chooses the GPU of a job: with --executor ray give --device cuda, without a number.")
     with files.lock(request.out), _stoppable():
         found, plan = make_plan(request, suite, data, methods, models, metrics)
         if request.dry_run:

@@ -110,7 +110,7 @@ class RayExecutor:
         force: begin fits anew.
         timeout: seconds for each job.
         address: of the cluster; ``None`` starts one on this machine.
-        gpus: how many GPUs a job needs.
+        gpus: how many GPUs a job needs; Ray shows a job no others, so they are ``cuda:0`` on.
 
     Raises:
         MissingDependencyError: if ray is not installed.
@@ -120,7 +120,10 @@ class RayExecutor:
         ray = require_ray()
         self.ray, self.out, self.force, self.timeout = ray, out, force, timeout
         ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
-        self.remote = ray.remote(num_gpus=gpus, max_retries=0)(run_elsewhere)
+        cores = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+        # On CPUs a job has a node's cores to itself, or its speed would be that of a shared machine.
+        cpus = 1 if gpus else max(int(min((count for count in cores if count), default=1)), 1)
+        self.remote = ray.remote(num_gpus=gpus, num_cpus=cpus, max_retries=0)(run_elsewhere)
 
     def run(self, jobs: Iterable[Job], watch: Watch) -> Iterator[tuple[Job, Result]]:
         """Run jobs wherever there is room, and give them as they end."""
