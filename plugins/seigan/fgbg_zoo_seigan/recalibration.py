@@ -29,13 +29,12 @@ def recalibrate(networks: SEIGAN, objects: Dataset, backgrounds: Dataset, count:
         count: how many of each to use; 0 leaves the statistics as they are.
         batch: pictures at a time.
     """
-    batches = min(count, len(objects), len(backgrounds)) // batch
-    if batches == 0 and count > 0:
-        batch, batches = min(len(objects), len(backgrounds)), 1
+    total = min(count, len(objects), len(backgrounds))
+    batch = min(batch, max(total, 1))
     device = next(networks.parameters()).device
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, batches * batch, batch):
+        for start in range(0, total - total % batch, batch):
             x, y = (
                 torch.stack([data[index].image for index in range(start, start + batch)]).to(device) * 2 - 1
                 for data in (objects, backgrounds)
