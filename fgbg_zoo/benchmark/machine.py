@@ -42,6 +42,7 @@ class Machine:
         """The environment, and the identity of each data set at a split: fingerprint, length and whether it has masks.
 
         A data set that cannot be opened has an ``error`` instead, and ``usage``: whether it was asked for wrongly.
+        Errors of files are not kept: what is wrong with them need not show in their names, sizes and times.
 
         Raises:
             FgbgZooError: if the probe's process dies.
@@ -56,9 +57,8 @@ class Machine:
             answer = self._probe([request.to_dict(split) for _, (request, split) in missing])
             known["environment"] = answer["environment"]
             found = dict(zip((state for state, _ in missing), answer["data"], strict=True))
-            files.write_json(
-                self.cache, {**known, "data": {**known["data"], **{k: v for k, v in found.items() if "error" not in v}}}
-            )
+            kept = {state: identity for state, identity in found.items() if identity.get("usage", True)}
+            files.write_json(self.cache, {**known, "data": {**known["data"], **kept}})
             known["data"] = {**known["data"], **found}
         return known["environment"], [known["data"][state] for state in states]
 

@@ -36,6 +36,8 @@ def refused(capsys, tmp_path):
         (["--data", "scens"], ["Unknown data set 'scens'", "'scenes'"]),
         (["--data", "folder"], ["reads files", "--data folder=PATH"]),
         (["--data", "a=/tmp", "--data", "a=/tmp"], ["names 'a' twice"]),
+        (["--backgrounds", "scenes"], ["--backgrounds takes NAME=PATH"]),
+        (["--backgrounds", "a=/tmp"], ["--backgrounds names 'a', but the data sets are: scenes"]),
         (["--metrics", "iou_poled"], ["Unknown metric 'iou_poled'", "'iou_pooled'"]),
         (["--metrics", "fid"], ["is written fid[EXTRACTOR]"]),
         (["--metrics", "dice[x]"], ["is written dice."]),

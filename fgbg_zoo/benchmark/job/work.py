@@ -94,6 +94,8 @@ def fit(content: dict[str, Any], folder: Path, *, force: bool) -> Path:
     known = getattr(trainer.Settings, "model_fields", {})
     given = {"seed": content["seed"], "device": content["settings"]["device"]}
     settings = {name: value for name, value in given.items() if name in known}
+    if "error" in content["train"]:
+        raise Unfittable(content["train"]["error"])
     try:
         data = open_data(content["train"])
         snapshot: Path = trainer(**settings).fit(data, folder, resume=not force)
