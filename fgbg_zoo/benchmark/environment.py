@@ -16,7 +16,7 @@ def describe(machine: dict[str, Any]) -> dict[str, Any]:
         **machine,
         "fgbg_zoo": fgbg_zoo.__version__,
         "commit": commit(),
-        "libraries": keys.library_versions("fgbg-zoo"),
+        "libraries": keys.dependency_versions("fgbg-zoo"),
         "plugins": [
             {"name": info.name, "dist": info.dist, "version": info.version, "status": info.status, "error": info.error}
             for info in registry.plugins()

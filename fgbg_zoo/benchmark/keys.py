@@ -64,7 +64,7 @@ def targets_code(targets: Iterable[str | None]) -> dict[str, str]:
 
 
 @cache
-def library_versions(dist: str) -> dict[str, str]:
+def dependency_versions(dist: str) -> dict[str, str]:
     """The versions of what a distribution requires, as far as installed."""
     try:
         required = metadata.requires(dist) or []

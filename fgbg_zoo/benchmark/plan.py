@@ -248,7 +248,7 @@ class Planner:
             "code": {"core": keys.core_code(), **keys.targets_code([target, content["provenance"]["trainer"]])},
             "data code": keys.targets_code([data_target(request)]),
             "metric code": keys.targets_code(_metric_targets(self.settings.metrics)),
-            "libraries": {**keys.library_versions("fgbg-zoo"), **keys.library_versions(plugin.dist)},
+            "libraries": {**keys.dependency_versions("fgbg-zoo"), **keys.dependency_versions(plugin.dist)},
         }
         del follows_from["load"]
         return Job(keys.digest(follows_from)[:24], content)

@@ -8,12 +8,6 @@ from torch import Tensor
 from fgbg_zoo.data.pictures import resize
 
 
-def random_flip(pictures: Tensor) -> Tensor:
-    """(B,C,H,W): each picture mirrored with probability 1/2."""
-    chosen = torch.rand(len(pictures), device=pictures.device) < 0.5
-    return torch.where(chosen[:, None, None, None], pictures.flip(-1), pictures)
-
-
 def random_crop(pictures: Tensor, factor: float, size: int) -> Tensor:
     """(B,C,H,W) to (B,C,size,size): enlarged to ``factor * size`` and cropped, at a place of each picture's own."""
     large = round(factor * size)

@@ -16,9 +16,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from fgbg_zoo.training import Batch
 from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
+from fgbg_zoo.training.augment import random_flip
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.augment import random_crop
-from fgbg_zoo_seigan.augment import random_flip
 from fgbg_zoo_seigan.augment import random_shift
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import DiscriminatorFeatures

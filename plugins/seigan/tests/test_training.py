@@ -144,7 +144,7 @@ def test_recalibration_of_nothing_changes_nothing() -> None:
 
 @pytest.mark.slow
 def test_learns_to_segment_scenes(tmp_path: Path) -> None:
-    """Twelve hundred steps at 32 px: well above the floors, though far from finished (about six minutes)."""
+    """Twelve hundred steps at 32 px: well above the floors, though far from finished."""
     architecture = {**PRESETS["tiny"]["architecture"], "size": 32}
     data = fgbg_zoo.open_dataset("scenes", split="train")
     snapshot = SeiganTrainer("tiny", steps=1200, device="cpu", architecture=architecture).fit(data, tmp_path)
