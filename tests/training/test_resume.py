@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,20 +78,35 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_killed_at_random_moments_the_outcome_is_the_same_to_the_last_bit(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    moments, killed = random.Random(), 0
-    lock = tmp_path / ".lock"
-    for _ in range(6):
-        lock.unlink(missing_ok=True)
-        process = start(train_gan, str(tmp_path), **SETTINGS)
-        while not lock.exists() and process.is_alive():
-            time.sleep(0.005)
-        process.join(timeout=moments.uniform(0, 0.5))
+    began, whole = begin(tmp_path / "timed")
+    whole.join()
+    assert whole.exitcode == 0
+    duration = time.monotonic() - began
+    moments, killed, out = random.Random(), 0, tmp_path / "killed"
+    for _attempt in range(40):
+        began, process = begin(out)
+        process.join(timeout=max(0.0, began + moments.uniform(0, duration / 2) - time.monotonic()))
         process.kill()
         process.join()
-        killed += process.exitcode == -signal.SIGKILL
-    assert killed >= 1
-    run_to_end(tmp_path, **SETTINGS)
-    assert_same(outcome(tmp_path), undisturbed)
+        if process.exitcode == -signal.SIGKILL:
+            killed += 1
+        else:  # it was done before: nothing is left to kill in this folder
+            shutil.rmtree(out)
+        if killed == 5:
+            break
+    assert killed == 5
+    run_to_end(out, **SETTINGS)
+    assert_same(outcome(out), undisturbed)
+
+
+def begin(out: Path) -> tuple[float, Any]:
+    """Start a training, and give the time at which it has its folder, and its process."""
+    lock = out / ".lock"
+    lock.unlink(missing_ok=True)
+    process = start(train_gan, str(out), **SETTINGS)
+    while not lock.exists() and process.is_alive():
+        time.sleep(0.002)
+    return time.monotonic(), process
 
 
 def die_in(out: str, moment: str, **settings: Any) -> None:
