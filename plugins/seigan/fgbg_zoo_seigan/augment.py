@@ -24,6 +24,14 @@ def random_crop(pictures: Tensor, factor: float, size: int) -> Tensor:
     )
 
 
+def colour_jitter(pictures: Tensor, strength: float) -> Tensor:
+    """(B,C,H,W) in [-1,1] to the same, each one's contrast scaled and brightness moved by up to ``strength``."""
+    contrast, brightness = ((torch.rand(2, len(pictures), 1, 1, 1) * 2 - 1) * strength).to(pictures)
+    mean = pictures.mean((1, 2, 3), keepdim=True)
+    jittered: Tensor = mean + (1 + contrast) * (pictures - mean) + brightness
+    return jittered
+
+
 def random_shift(pictures: Tensor, masks: Tensor, reach: float) -> tuple[Tensor, Tensor]:
     """Move pictures and their masks together by up to ``reach`` of the side, each its own way; zeros come in."""
     height, width = pictures.shape[2:]

@@ -24,7 +24,8 @@ class Architecture(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(128, ge=16, le=1024, description="side of the pictures that the networks see, a multiple of 4")
-    norm: Norm = Field("batch", description="normalisation of all three networks; batch in the paper")
+    norm: Norm = Field("batch", description="normalisation of G_inp and G_enh; batch in the paper")
+    mask_norm: Norm = Field("batch", description="normalisation of G_seg; batch in the paper")
     mask_width: int = Field(64, ge=1, le=512, description="channels of G_seg at full size; 64 in the paper")
     mask_blocks: int = Field(9, ge=0, le=64, description="residual blocks of G_seg; 9 in the paper")
     mask_stacks: int = Field(1, ge=1, le=2, description="hourglasses of G_seg; 2 is the other reading of figure 3")
@@ -91,9 +92,19 @@ class SeiganSettings(LoopSettings):
     fill_weight: float = Field(
         0.0, ge=0, description="weight of filling the found masks' holes in real backgrounds; not in the paper"
     )
+    straight_through: bool = Field(
+        False, description="cut with the mask's threshold at 0.5 instead of the soft mask; its gradient passes straight"
+    )
+    cap_weight: float = Field(
+        0.0, ge=0, description="weight of what G_enh changes beyond the object's surroundings; not in the paper"
+    )
+    cap: float = Field(0.05, ge=0, description="mean change, in [-1,1] units, that it leaves alone there")
     total_variation: float = Field(0.0, ge=0, description="weight of the mask's total variation; not in the paper")
     cycle_noise: float = Field(
         0.0, ge=0, description="noise on x_hat and y_hat before the second pass; not in the paper"
+    )
+    cycle_quantise: bool = Field(
+        False, description="x_hat and y_hat are rounded to 8 bits before the second pass, gradients pass straight"
     )
     paste_shift: float = Field(0.0, ge=0, le=0.5, description="largest shift of the cut-out before pasting, as a share")
     cycle_after: float = Field(0.0, ge=0, le=1, description="share of the steps before the second pass starts")
@@ -106,6 +117,9 @@ class SeiganSettings(LoopSettings):
     flip: bool = Field(True, description="mirror pictures at random")
     crop: float = Field(
         1.12, ge=1, le=2, description="pictures are enlarged by this and cropped at random; 1 for no crop"
+    )
+    colour_jitter: float = Field(
+        0.0, ge=0, le=1, description="largest change of brightness and contrast of what the discriminators see"
     )
     discriminator_width: int = Field(64, ge=1, le=512)
     discriminator_layers: int = Field(3, ge=1, le=6)
@@ -125,11 +139,12 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "cycle_noise": 0.02,
     },
     "tiny": {
-        "steps": 8_000,
+        "steps": 6_000,
         "batch_size": 8,
         "architecture": {
-            "size": 48,
-            "mask_width": 16,
+            "size": 64,
+            "norm": "group",
+            "mask_width": 24,
             "mask_blocks": 4,
             "mask_bound": 5.0,
             "widths": (16, 16, 32, 32),
@@ -147,10 +162,11 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "lambda_11": 2.0,
         "hinge_weight": 4.0,
         "hinge_low": 0.12,
-        "hinge_high": 0.4,
-        "binarise_weight": 0.5,
-        "binarise_after": 0.1,
-        "cycle_noise": 0.02,
+        "hinge_high": 0.36,
+        "binarise_weight": 2.0,
+        "binarise_after": 0.2,
+        "fill_weight": 8.0,
+        "cycle_noise": 0.05,
         "optimizer_lr": 4e-4,
         "discriminator_lr": 4e-4,
         "discriminator_width": 24,

@@ -61,7 +61,14 @@ def paste(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return mask * source + (1 - mask) * target
 
 
-def first_pass(networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None) -> Cycle:
+def threshold(mask: Tensor) -> Tensor:
+    """The mask at 0.5, exactly 0 or 1, with the gradient of the soft mask (straight through)."""
+    return (mask > 0.5).to(mask) + (mask - mask.detach())
+
+
+def first_pass(
+    networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None, *, straight_through: bool = False
+) -> Cycle:
     """Cut the object of x, paste and enhance it on y, and inpaint x.
 
     Args:
@@ -69,21 +76,32 @@ def first_pass(networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None)
         x: pictures with an object.
         y: backgrounds.
         cut: changes (x, mask) before pasting (a small shift, say); the inpainting sees the unchanged ones.
+        straight_through: cut and fill with the mask's threshold; `Cycle.mask` stays soft.
     """
-    cycle = coarse_pass(networks, x, y, cut)
-    cycle.x_hat, cycle.y_hat = networks.inpaint(x, cycle.mask), networks.enhance(cycle.z)
+    cycle = coarse_pass(networks, x, y, cut, straight_through=straight_through)
+    hole = threshold(cycle.mask) if straight_through else cycle.mask
+    cycle.x_hat, cycle.y_hat = networks.inpaint(x, hole), networks.enhance(cycle.z)
     return cycle
 
 
-def coarse_pass(networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None) -> Cycle:
+def coarse_pass(
+    networks: Networks, x: Tensor, y: Tensor, cut: Cut | None = None, *, straight_through: bool = False
+) -> Cycle:
     """Only cut and paste, as in the ablation NoCycle; arguments as in `first_pass`."""
     mask = networks.mask(x)
-    pasted, pasted_mask = (x, mask) if cut is None else cut(x, mask)
+    used = threshold(mask) if straight_through else mask
+    pasted, pasted_mask = (x, used) if cut is None else cut(x, used)
     return Cycle(x, y, mask, z=paste(pasted_mask, pasted, y))
 
 
 def second_pass(
-    networks: Networks, cycle: Cycle, *, cycle_mask: CycleMask = "recompute", cycle_noise: float = 0.0
+    networks: Networks,
+    cycle: Cycle,
+    *,
+    cycle_mask: CycleMask = "recompute",
+    cycle_noise: float = 0.0,
+    cycle_quantise: bool = False,
+    straight_through: bool = False,
 ) -> Cycle:
     """Apply both networks again, with y_hat as the picture with an object and x_hat as the background.
 
@@ -92,15 +110,25 @@ def second_pass(
         cycle: of the first pass; completed in place and returned.
         cycle_mask: ``"recompute"`` segments y_hat; ``"reuse"`` takes the first mask (a reading of figure 2's label).
         cycle_noise: standard deviation of noise on x_hat and y_hat, which breaks details hidden at low amplitude.
+        cycle_quantise: round them to 256 levels, to the same end.
+        straight_through: as in `first_pass`.
     """
     assert cycle.x_hat is not None
     assert cycle.y_hat is not None
-    x_hat, y_hat = _disturb(cycle.x_hat, cycle_noise), _disturb(cycle.y_hat, cycle_noise)
+    x_hat, y_hat = (_disturb(picture, cycle_noise, cycle_quantise) for picture in (cycle.x_hat, cycle.y_hat))
     cycle.mask2 = networks.mask(y_hat) if cycle_mask == "recompute" else cycle.mask
-    cycle.x_cycle = networks.enhance(paste(cycle.mask2, y_hat, x_hat))
-    cycle.y_cycle = networks.inpaint(y_hat, cycle.mask2)
+    used = threshold(cycle.mask2) if straight_through else cycle.mask2
+    cycle.x_cycle = networks.enhance(paste(used, y_hat, x_hat))
+    cycle.y_cycle = networks.inpaint(y_hat, used)
     return cycle
 
 
-def _disturb(picture: Tensor, std: float) -> Tensor:
-    return picture + std * torch.randn_like(picture) if std > 0 else picture
+def _disturb(picture: Tensor, std: float, quantise: bool) -> Tensor:
+    if std > 0:
+        picture = picture + std * torch.randn_like(picture)
+    return picture + (to_8_bits(picture) - picture).detach() if quantise else picture
+
+
+def to_8_bits(picture: Tensor) -> Tensor:
+    """A picture in [-1,1], rounded to the nearest of 256 levels."""
+    return ((picture + 1) * 127.5).round() / 127.5 - 1

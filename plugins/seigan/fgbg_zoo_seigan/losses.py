@@ -70,6 +70,15 @@ def area_hinge(mask: Tensor, low: float, high: float) -> Tensor:
     return (torch.relu(low - area) + torch.relu(area - high)).mean()
 
 
+def change_beyond(before: Tensor, after: Tensor, mask: Tensor, cap: float, reach: int) -> Tensor:
+    """How far the mean change of (B,C,H,W) exceeds a cap, outside the mask > 0.5 dilated by ``reach`` pixels.
+
+    It opposes a G_enh that paints an object of its own while the mask is idle. Not a term of the paper.
+    """
+    near = torch.nn.functional.max_pool2d((mask > 0.5).to(before), 2 * reach + 1, 1, reach)
+    return torch.relu(masked_l1(after, before, 1 - near) - cap)
+
+
 def total_variation(mask: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring mask values. Not a term of the paper."""
     return (mask[..., 1:, :] - mask[..., :-1, :]).abs().mean() + (mask[..., 1:] - mask[..., :-1]).abs().mean()

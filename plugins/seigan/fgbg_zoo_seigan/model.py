@@ -31,7 +31,7 @@ class SEIGAN(nn.Module, Segmenter, Generator):
     def __init__(self, **architecture: Any) -> None:
         super().__init__()
         self.architecture = a = Architecture(**architecture)
-        self.g_seg = MaskNet(a.mask_width, a.mask_blocks, a.norm, a.mask_stacks, a.mask_bias, a.mask_bound)
+        self.g_seg = MaskNet(a.mask_width, a.mask_blocks, a.mask_norm, a.mask_stacks, a.mask_bias, a.mask_bound)
         self.g_inp = ResUNet(3 + a.inpaint_sees_mask, a.widths, a.residuals, a.norm)
         self.g_enh = ResUNet(3 + a.noise_channels, a.widths, a.residuals, a.norm)
 

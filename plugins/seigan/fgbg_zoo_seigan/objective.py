@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fgbg_zoo_seigan import losses
+from fgbg_zoo_seigan.augment import colour_jitter
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import FeatureExtractor
 from fgbg_zoo_seigan.features import Role
@@ -17,6 +18,10 @@ from fgbg_zoo_seigan.nets import PatchDiscriminator
 
 TEXTURE_AT_FIRST = 10.0
 """With ``lambda_3 = "auto"``, the texture term starts as large as this times the MAE of y_cycle."""
+
+
+CAP_REACH = 16
+"""The object's surroundings, which G_enh may change freely: the mask dilated by the side divided by this."""
 
 
 class Objective:
@@ -56,23 +61,28 @@ class Objective:
             if weight > 0:
                 found[f"lambda_{number}"] = weight * term()
 
-        add(8, s.lambda_8, lambda: losses.real_term(self.d_obj(cycle.z)))
+        add(8, s.lambda_8, lambda: losses.real_term(self._judge(self.d_obj, cycle.z)))
         x_hat, y_hat = cycle.x_hat, cycle.y_hat
         if x_hat is None or y_hat is None:
             return found
-        add(1, s.lambda_1, lambda: losses.real_term(self.d_bg(x_hat)))
-        add(9, s.lambda_9, lambda: losses.real_term(self.d_obj(y_hat)))
+        add(1, s.lambda_1, lambda: losses.real_term(self._judge(self.d_bg, x_hat)))
+        add(9, s.lambda_9, lambda: losses.real_term(self._judge(self.d_obj, y_hat)))
         add(10, s.lambda_10, lambda: losses.l1(networks.enhance(cycle.x), cycle.x))
         add(11, s.lambda_11, lambda: losses.l1(networks.inpaint(cycle.y, networks.mask(cycle.y)), cycle.y))
         if cycle.x_cycle is not None and cycle.y_cycle is not None:
             self._second_pass(cycle.x, cycle.y, cycle.x_cycle, cycle.y_cycle, add)
             if s.dobj_on_cycle:
-                found["dobj_on_cycle"] = s.lambda_9 * losses.real_term(self.d_obj(cycle.x_cycle))
+                found["dobj_on_cycle"] = s.lambda_9 * losses.real_term(self._judge(self.d_obj, cycle.x_cycle))
         return found
+
+    def _judge(self, net: PatchDiscriminator, picture: Tensor) -> list[Tensor]:
+        strength = self.settings.colour_jitter
+        scores: list[Tensor] = net(colour_jitter(picture, strength) if strength > 0 else picture)
+        return scores
 
     def _second_pass(self, x: Tensor, y: Tensor, x_cycle: Tensor, y_cycle: Tensor, add: Callable[..., None]) -> None:
         s, features = self.settings, self.features
-        add(2, s.lambda_2, lambda: losses.real_term(self.d_bg(y_cycle)))
+        add(2, s.lambda_2, lambda: losses.real_term(self._judge(self.d_bg, y_cycle)))
         add(5, s.lambda_5, lambda: losses.l1(y, y_cycle))
         add(7, s.lambda_7, lambda: losses.l1(x, x_cycle))
         if features is None:
@@ -105,6 +115,15 @@ class Objective:
             found["total_variation"] = s.total_variation * losses.total_variation(mask)
         return found
 
+    def cap(self, cycle: Cycle) -> dict[str, Tensor]:
+        """The weighted change by G_enh away from the object, above what is allowed. Not a term of the paper."""
+        s = self.settings
+        if s.cap_weight == 0 or cycle.y_hat is None:
+            return {}
+        reach = max(1, cycle.z.shape[-1] // CAP_REACH)
+        beyond = losses.change_beyond(cycle.z.detach(), cycle.y_hat, cycle.mask, s.cap, reach)
+        return {"cap": s.cap_weight * beyond}
+
     def fill(self, networks: Networks, cycle: Cycle) -> dict[str, Tensor]:
         """The weighted error of holes that the found masks cut into real backgrounds, filled by G_inp.
 
@@ -129,9 +148,9 @@ class Objective:
             ("d_bg", self.d_bg, y, ("x_hat", "y_cycle")),
             ("d_obj", self.d_obj, x, ("y_hat", "z", "x_cycle")),
         ):
-            scores = [net(fakes[kind]) for kind in kinds if kind in fakes]
+            scores = [self._judge(net, fakes[kind]) for kind in kinds if kind in fakes]
             if scores:
-                found[name] = losses.discriminator_loss(net(real), scores)
+                found[name] = losses.discriminator_loss(self._judge(net, real), scores)
         return found
 
 

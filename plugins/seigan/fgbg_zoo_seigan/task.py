@@ -117,6 +117,7 @@ class SeiganTask(Task):
         cycle = self._cycle(batch["x"], batch["y"], progress)
         terms = self.objective.terms(self.networks, cycle)
         terms |= self.objective.priors(cycle.mask, progress)
+        terms |= self.objective.cap(cycle)
         if s.variant == "full":
             terms |= self.objective.fill(self.networks, cycle)
         kinds: dict[str, Tensor | None] = {"z": cycle.z}
@@ -131,10 +132,17 @@ class SeiganTask(Task):
         s = self.settings
         cut = partial(random_shift, reach=s.paste_shift) if s.paste_shift > 0 else None
         if s.variant == "nocycle":
-            return coarse_pass(self.networks, x, y, cut)
-        cycle = first_pass(self.networks, x, y, cut)
+            return coarse_pass(self.networks, x, y, cut, straight_through=s.straight_through)
+        cycle = first_pass(self.networks, x, y, cut, straight_through=s.straight_through)
         if progress >= s.cycle_after:
-            cycle = second_pass(self.networks, cycle, cycle_mask=s.cycle_mask, cycle_noise=s.cycle_noise)
+            cycle = second_pass(
+                self.networks,
+                cycle,
+                cycle_mask=s.cycle_mask,
+                cycle_noise=s.cycle_noise,
+                cycle_quantise=s.cycle_quantise,
+                straight_through=s.straight_through,
+            )
         return cycle
 
     def discriminators_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
