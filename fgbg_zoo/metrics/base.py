@@ -1,4 +1,4 @@
-"""What the metrics share: the check of their arguments, the threshold, scores that are 0/0, and means over pictures."""
+"""What the metrics share: the check of a map, scores that are 0/0, and means over pictures."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from fgbg_zoo.errors import InputError
 
 if TYPE_CHECKING:
     from fgbg_zoo.interfaces import Layers
-
-THRESHOLD: Final = 0.5
-"""A pixel is predicted foreground where its probability is strictly above this, as in torchmetrics."""
 
 EPS: Final = torch.finfo(torch.float64).eps
 """Matlab's ``eps``, which the reference implementations of the saliency measures add to denominators."""
@@ -52,33 +49,6 @@ def check_map(value: Any, name: str, device: torch.device | None = None) -> Tens
     if not (low >= -1e-6 and high <= 1 + 1e-6):  # false for NaN too
         raise InputError(f"{name} must be in [0,1], found values from {low:g} to {high:g}.")
     return soft.clamp(0, 1)
-
-
-def check_pair(probabilities: Any, masks: Any, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Refuse anything but matching probabilities and masks, and give them in the types that the metrics compute in.
-
-    Args:
-        probabilities: (B,1,H,W) or (1,H,W) float, finite and in [0,1].
-        masks: of the same shape, of any type, with no other values than 0 and 1.
-        device: where to bring both; the probabilities' own if ``None``.
-
-    Returns:
-        Probabilities (B,1,H,W) float64 and masks (B,1,H,W) bool.
-
-    Raises:
-        InputError: saying what was found.
-    """
-    soft = check_map(probabilities, "probabilities", device)
-    if not isinstance(masks, Tensor):
-        raise InputError(f"masks must be a torch tensor (B,1,H,W), not a {type(masks).__name__}.")
-    if masks.shape != probabilities.shape:
-        shapes = f"probabilities {tuple(probabilities.shape)} and masks {tuple(masks.shape)}"
-        raise InputError(f"{shapes} differ in shape; resize the probabilities.")
-    masks = masks.detach().to(soft.device).reshape(soft.shape)
-    truth = masks.bool()
-    if not torch.equal(truth.to(masks.dtype), masks):
-        raise InputError("masks must hold 0 and 1 only; threshold a soft or 8-bit mask first.")
-    return soft, truth
 
 
 def check_seen(metric: Metric, count: Tensor | int) -> None:
@@ -143,24 +113,6 @@ class MeanOverPictures(Metric):
             InputError: if there were none.
         """
         return self.mean()
-
-
-class SegmentationMean(MeanOverPictures):
-    """The mean over pictures of a score of probabilities against a mask."""
-
-    higher_is_better = True
-
-    @abstractmethod
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
-        """The score (B,) or curve (B, ``points``) of each picture: (B,1,H,W) float64 against (B,1,H,W) bool."""
-
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Count some pictures: probabilities (B,1,H,W) in [0,1] and masks (B,1,H,W) in {0,1}, of any size.
-
-        Raises:
-            InputError: for anything else.
-        """
-        self.add(self.scores(*check_pair(probabilities, masks, self.device)))
 
 
 class LayerMean(MeanOverPictures):

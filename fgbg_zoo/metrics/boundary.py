@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from einops import reduce
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fgbg_zoo.metrics.base import THRESHOLD
-from fgbg_zoo.metrics.base import SegmentationMean
 from fgbg_zoo.metrics.base import ratio
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import SegmentationMean
 
 DILATION: Final = 0.02
 """The width of the inner outline as a share of the picture's diagonal."""
@@ -25,11 +25,10 @@ class BoundaryIoU(SegmentationMean):
     there. Two empty masks score 1.
     """
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The boundary IoU (B,) of each picture."""
-        predicted, true = outline(probabilities > THRESHOLD), outline(masks)
-        both = reduce(predicted & true, "b 1 h w -> b", "sum")
-        either = reduce(predicted | true, "b 1 h w -> b", "sum")
+        predicted, true = outline(pair.predicted), outline(pair.masks)
+        both, either = (torch.count_nonzero(each, (1, 2, 3)) for each in (predicted & true, predicted | true))
         return ratio(both, either)
 
 

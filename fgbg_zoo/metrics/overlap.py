@@ -15,24 +15,25 @@ from torchmetrics.classification import BinaryAccuracy
 from torchmetrics.classification import BinaryJaccardIndex
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from fgbg_zoo.metrics.base import THRESHOLD
 from fgbg_zoo.metrics.base import UNCACHED
-from fgbg_zoo.metrics.base import SegmentationMean
-from fgbg_zoo.metrics.base import check_pair
 from fgbg_zoo.metrics.base import check_seen
 from fgbg_zoo.metrics.base import ratio
+from fgbg_zoo.metrics.pair import THRESHOLD
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import SegmentationMean
+from fgbg_zoo.metrics.segmentation import TakesPairs
 
 
-class PooledIoU(BinaryJaccardIndex):
+class PooledIoU(TakesPairs, BinaryJaccardIndex):
     """``iou_pooled``: tp / (tp + fp + fn) over the pixels of all pictures together, 1 if that is 0/0."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(threshold=THRESHOLD, validate_args=False, zero_division=1, **UNCACHED, **kwargs)
 
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Count some pictures; see `SegmentationMean.update`."""
-        probabilities, masks = check_pair(probabilities, masks, self.device)
-        super().update((probabilities > THRESHOLD).long(), masks.long())
+    def count(self, pair: Pair) -> None:
+        """Add the pictures' confusion matrix, as torchmetrics orders it: rows true, columns predicted."""
+        tp, fp, fn, tn = pair.counts.sum(0)
+        self.confmat += torch.stack([tn, fp, fn, tp]).view(2, 2)
 
     def compute(self) -> Tensor:
         """The score; an `InputError` if there were no pictures."""
@@ -40,7 +41,7 @@ class PooledIoU(BinaryJaccardIndex):
         return super().compute()
 
 
-class PooledMeanIoU(MulticlassJaccardIndex):
+class PooledMeanIoU(TakesPairs, MulticlassJaccardIndex):
     """``miou``: the mean of the pooled IoU of the foreground and that of the background.
 
     A class that is neither in any mask nor predicted anywhere is left out of the mean by torchmetrics; the other one's
@@ -50,10 +51,10 @@ class PooledMeanIoU(MulticlassJaccardIndex):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(num_classes=2, average="macro", validate_args=False, **UNCACHED, **kwargs)
 
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Count some pictures; see `SegmentationMean.update`."""
-        probabilities, masks = check_pair(probabilities, masks, self.device)
-        super().update((probabilities > THRESHOLD).long(), masks.long())
+    def count(self, pair: Pair) -> None:
+        """Add the pictures' confusion matrix, as torchmetrics orders it: rows true, columns predicted."""
+        tp, fp, fn, tn = pair.counts.sum(0)
+        self.confmat += torch.stack([tn, fp, fn, tp]).view(2, 2)
 
     def compute(self) -> Tensor:
         """The score; an `InputError` if there were no pictures."""
@@ -61,16 +62,15 @@ class PooledMeanIoU(MulticlassJaccardIndex):
         return super().compute()
 
 
-class PixelAccuracy(BinaryAccuracy):
+class PixelAccuracy(TakesPairs, BinaryAccuracy):
     """``accuracy``: the share of pixels that are right, over all pictures together."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(threshold=THRESHOLD, validate_args=False, **UNCACHED, **kwargs)
 
-    def update(self, probabilities: Tensor, masks: Tensor) -> None:
-        """Count some pictures; see `SegmentationMean.update`."""
-        probabilities, masks = check_pair(probabilities, masks, self.device)
-        super().update((probabilities > THRESHOLD).long(), masks.long())
+    def count(self, pair: Pair) -> None:
+        """Add the pictures' counts."""
+        self._update_state(*(pair.counts.sum(0)[place] for place in (0, 1, 3, 2)))
 
     def compute(self) -> Tensor:
         """The score; an `InputError` if there were no pictures."""
@@ -84,9 +84,9 @@ class IoUPerImage(SegmentationMean):
     `torchmetrics.segmentation.MeanIoU` leaves out pictures whose union is empty; here they count as 1.
     """
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The IoU (B,) of each picture."""
-        return iou(_counts(probabilities, masks))
+        return iou(pair.counts)
 
 
 class Dice(SegmentationMean):
@@ -95,9 +95,9 @@ class Dice(SegmentationMean):
     `torchmetrics.segmentation.DiceScore` leaves out pictures without foreground; here they count as 1 or 0.
     """
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The Dice score (B,) of each picture."""
-        return dice(_counts(probabilities, masks))
+        return dice(pair.counts)
 
 
 class AbsoluteError(SegmentationMean):
@@ -109,9 +109,9 @@ class AbsoluteError(SegmentationMean):
 
     higher_is_better = False
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The mean absolute error (B,) of each picture."""
-        return _absolute_error(probabilities, masks)
+        return _absolute_error(pair)
 
 
 def confusion(probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -127,23 +127,22 @@ def confusion(probabilities: Tensor, masks: Tensor) -> Tensor:
     Raises:
         InputError: for other shapes or values.
     """
-    return _counts(*check_pair(probabilities, masks))
+    return Pair(probabilities, masks).counts
 
 
-def per_image(probabilities: Tensor, masks: Tensor) -> dict[str, Tensor]:
+def per_image(probabilities: Tensor | Pair, masks: Tensor | None = None) -> dict[str, Tensor]:
     """The scores of each picture: (B,) float64 by the names ``iou``, ``dice``, ``accuracy`` and ``mae``.
 
     Args:
-        probabilities: (B,1,H,W) or (1,H,W) float in [0,1].
-        masks: of the same shape, 0 or 1.
+        probabilities: (B,1,H,W) or (1,H,W) float in [0,1], or a `Pair` of both.
+        masks: of the same shape, 0 or 1; none beside a pair.
 
     Raises:
         InputError: for other shapes or values.
     """
-    probabilities, masks = check_pair(probabilities, masks)
-    counts = _counts(probabilities, masks)
-    mae = _absolute_error(probabilities, masks)
-    return {"iou": iou(counts), "dice": dice(counts), "accuracy": accuracy(counts), "mae": mae}
+    pair = probabilities if isinstance(probabilities, Pair) else Pair(probabilities, masks)
+    counts = pair.counts
+    return {"iou": iou(counts), "dice": dice(counts), "accuracy": accuracy(counts), "mae": _absolute_error(pair)}
 
 
 def iou(counts: Tensor) -> Tensor:
@@ -164,11 +163,5 @@ def accuracy(counts: Tensor) -> Tensor:
     return ratio(tp + tn, counts.sum(-1))
 
 
-def _counts(probabilities: Tensor, masks: Tensor) -> Tensor:
-    predicted = probabilities > THRESHOLD
-    tp, positive, true = (torch.count_nonzero(each, (1, 2, 3)) for each in (predicted & masks, predicted, masks))
-    return torch.stack([tp, positive - tp, true - tp, masks[0].numel() - positive - true + tp], dim=-1)
-
-
-def _absolute_error(probabilities: Tensor, masks: Tensor) -> Tensor:
-    return reduce((probabilities - masks.double()).abs(), "b 1 h w -> b", "mean")
+def _absolute_error(pair: Pair) -> Tensor:
+    return reduce(pair.error, "b 1 h w -> b", "mean")

@@ -10,7 +10,8 @@ from einops import reduce
 from torch import Tensor
 
 from fgbg_zoo.metrics.base import EPS
-from fgbg_zoo.metrics.base import SegmentationMean
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import SegmentationMean
 
 ALPHA: Final = 0.5
 """The weight of the object term against the region term."""
@@ -27,38 +28,39 @@ class StructureMeasure(SegmentationMean):
     when the foreground's centroid is in the last row or column, has weight 0.
     """
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The S-measure (B,) of each picture."""
-        prediction, mask = rearrange(probabilities, "b 1 h w -> b h w"), rearrange(masks, "b 1 h w -> b h w")
-        share = reduce(mask.double(), "b h w -> b", "mean")
-        mean = reduce(prediction, "b h w -> b", "mean")
-        both = ALPHA * _object_term(prediction, mask, share) + (1 - ALPHA) * _region_term(prediction, mask)
+        share = pair.area / pair.pixels
+        both = ALPHA * _object_term(pair, share) + (1 - ALPHA) * _region_term(pair)
         mixed = both.clamp_min(0)
-        return torch.where(share == 0, 1 - mean, torch.where(share == 1, mean, mixed))
+        return torch.where(share == 0, 1 - pair.mean, torch.where(share == 1, pair.mean, mixed))
 
 
-def _object_term(prediction: Tensor, mask: Tensor, share: Tensor) -> Tensor:
+def _object_term(pair: Pair, share: Tensor) -> Tensor:
     """Eq. 7: the likeness of the foreground to 1 and of the background to 0, weighted by their areas. (B,)."""
-    return share * _uniformity(prediction, mask) + (1 - share) * _uniformity(1 - prediction, ~mask)
+    values = rearrange(pair.probabilities, "b 1 h w -> b (h w) 1")
+    regions = rearrange([pair.truth, 1 - pair.truth], "region b 1 h w -> b region (h w)")
+    count = torch.stack([pair.area, pair.pixels - pair.area], 1)
+    mean = (regions @ values)[..., 0] / count.clamp_min(1)
+    foreground, background = rearrange(mean, "b region -> region b 1 1 1")
+    deviation = pair.probabilities - torch.where(pair.masks, foreground, background)
+    squares = (regions @ rearrange(deviation.square_(), "b 1 h w -> b (h w) 1"))[..., 0]
+    spread = (squares / (count - 1).clamp_min(1)).sqrt()
+    likeness = _likeness(mean[:, 0], spread[:, 0]), _likeness(1 - mean[:, 1], spread[:, 1])
+    return share * likeness[0] + (1 - share) * likeness[1]
 
 
-def _uniformity(values: Tensor, where: Tensor) -> Tensor:
-    """2 x / (x^2 + 1 + s) with the mean x and the sample standard deviation s of the values in a region. (B,)."""
-    inside = where.double()
-    count = reduce(inside, "b h w -> b", "sum")
-    mean = reduce(values * inside, "b h w -> b", "sum") / count.clamp_min(1)
-    deviation = (values - mean[:, None, None]) * inside
-    variance = reduce(deviation**2, "b h w -> b", "sum") / (count - 1).clamp_min(1)
-    return 2 * mean / (mean**2 + 1 + variance.sqrt() + EPS)
+def _likeness(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Eq. 6: 2 x / (x^2 + 1 + s) of a region's mean x and sample standard deviation s."""
+    return 2 * mean / (mean**2 + 1 + deviation + EPS)
 
 
-def _region_term(prediction: Tensor, mask: Tensor) -> Tensor:
+def _region_term(pair: Pair) -> Tensor:
     """The similarity of the four quadrants around the foreground's centroid, weighted by their areas. (B,)."""
-    height, width = mask.shape[-2:]
-    rows = torch.arange(height, device=mask.device)
-    columns = torch.arange(width, device=mask.device)
-    truth = mask.double()
-    area = reduce(truth, "b h w -> b", "sum").clamp_min(1)
+    prediction, truth = (rearrange(each, "b 1 h w -> b h w") for each in (pair.probabilities, pair.truth))
+    height, width = truth.shape[-2:]
+    rows, columns = (torch.arange(size, device=truth.device) for size in (height, width))
+    area = pair.area.clamp_min(1)
     # The centroid's own row and column belong to the upper and left quadrants.
     row = (reduce(truth, "b h w -> b h", "sum") @ rows.double() / area).round()
     column = (reduce(truth, "b h w -> b w", "sum") @ columns.double() / area).round()
@@ -94,19 +96,20 @@ class Quadrants:
 
 
 def _similarity(x: Tensor, y: Tensor, quadrants: Quadrants) -> Tensor:
-    """The structural similarity (B,2,2) of two maps (B,H,W) in each quadrant, without stabilising constants.
+    """The structural similarity (B,2,2) of maps (B,H,W) and masks of 0 and 1, in each quadrant, without constants.
 
     It is 0/0 where both are constant, or both are 0 throughout: 1 there.
     """
     pixels = quadrants.count.clamp_min(1)
-    mean_x, mean_y = quadrants.sum(x) / pixels, quadrants.sum(y) / pixels
-    deviation_x, deviation_y = x - quadrants.spread(mean_x), y - quadrants.spread(mean_y)
     freedom = (quadrants.count - 1).clamp_min(1)
-    variance_x = quadrants.sum(deviation_x**2) / freedom
-    variance_y = quadrants.sum(deviation_y**2) / freedom
-    covariance = quadrants.sum(deviation_x * deviation_y) / freedom
+    mean_x, foreground = quadrants.sum(x) / pixels, quadrants.sum(y)
+    mean_y = foreground / pixels
+    deviation = x - quadrants.spread(mean_x)
+    covariance = quadrants.sum(deviation * y) / freedom  # the deviations sum to 0
+    variance_x = quadrants.sum(deviation.square_()) / freedom
+    variance_y = foreground * (1 - mean_y) / freedom
     # Whether a map is constant decides between 0 and 1, so rounding in its mean must not.
-    constant_x, constant_y = variance_x < CONSTANT, variance_y < CONSTANT
+    constant_x, constant_y = variance_x < CONSTANT, (foreground == 0) | (foreground == pixels)
     variance_x = torch.where(constant_x, 0.0, variance_x)
     variance_y = torch.where(constant_y, 0.0, variance_y)
     numerator = torch.where(constant_x | constant_y, 0.0, 4 * mean_x * mean_y * covariance)

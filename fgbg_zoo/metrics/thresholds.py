@@ -7,47 +7,25 @@ down to 0: the definition of the saliency benchmarks. At threshold 0 everything 
 from __future__ import annotations
 
 from typing import ClassVar
-from typing import Final
 
 import torch
-from einops import rearrange
-from einops import reduce
 from torch import Tensor
 
 from fgbg_zoo.metrics.base import EPS
-from fgbg_zoo.metrics.base import SegmentationMean
 from fgbg_zoo.metrics.base import ratio
-
-LEVELS: Final = 256
-
-
-def positives(probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """How many pixels of each picture are foreground at each threshold, from the highest to the lowest.
-
-    Args:
-        probabilities: (B,1,H,W) float64 in [0,1].
-        masks: (B,1,H,W) bool.
-
-    Returns:
-        True positives and false positives, each (B,256) int64.
-    """
-    level = (probabilities * (LEVELS - 1)).long()
-    picture = rearrange(torch.arange(len(masks), device=masks.device), "b -> b 1 1 1")
-    cell = (picture * 2 + masks) * LEVELS + level
-    histogram = torch.bincount(cell.flatten(), minlength=len(masks) * 2 * LEVELS)
-    histogram = rearrange(histogram, "(b truth level) -> truth b level", truth=2, level=LEVELS)
-    false, true = histogram.flip(-1).cumsum(-1)
-    return true, false
+from fgbg_zoo.metrics.pair import LEVELS
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import SegmentationMean
 
 
-def f_curve(probabilities: Tensor, masks: Tensor, beta_squared: float) -> Tensor:
+def f_curve(pair: Pair, beta_squared: float) -> Tensor:
     """F = (1 + b2) P R / (b2 P + R) of each picture at each threshold, (B,256) float64.
 
     With P = tp / positives and R = tp / area this is (1 + b2) tp / (b2 area + positives), which is 0/0 only where
     neither the mask nor the prediction has foreground; it counts as 1 there.
     """
-    true, false = positives(probabilities, masks)
-    area = reduce(masks.double(), "b 1 h w -> b 1", "sum")
+    true, false = pair.positives
+    area = pair.area[:, None]
     # A perfect score may round to just above 1.
     return ratio((1 + beta_squared) * true.double(), beta_squared * area + true + false).clamp_max(1)
 
@@ -62,9 +40,9 @@ class MaxF(SegmentationMean):
     points = LEVELS
     beta_squared: ClassVar[float] = 0.3
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The F-measure (B,256) of each picture at each threshold."""
-        return f_curve(probabilities, masks, self.beta_squared)
+        return f_curve(pair, self.beta_squared)
 
     def compute(self) -> Tensor:
         """The maximum over thresholds of the mean over pictures."""
@@ -81,9 +59,9 @@ class MaxFSelfMask(SegmentationMean):
 
     beta_squared: ClassVar[float] = 0.3**2
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The maximum F-measure (B,) of each picture."""
-        return f_curve(probabilities, masks, self.beta_squared).amax(-1)
+        return f_curve(pair, self.beta_squared).amax(-1)
 
 
 class MeanE(SegmentationMean):
@@ -99,12 +77,11 @@ class MeanE(SegmentationMean):
 
     points = LEVELS
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The E-measure (B,256) of each picture at each threshold."""
-        true, false = positives(probabilities, masks)
-        pixels = masks[0].numel()
-        area = reduce(masks.long(), "b 1 h w -> b 1", "sum")
-        aligned = _alignment(true.double(), false.double(), area.double(), pixels)
+        true, false = pair.positives
+        pixels, area = pair.pixels, pair.area[:, None]
+        aligned = _alignment(true.double(), false.double(), area, pixels)
         predicted = (true + false).double()
         total = torch.where(area == 0, pixels - predicted, torch.where(area == pixels, predicted, aligned))
         return total / max(pixels - 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fgbg_zoo.metrics.base import EPS
-from fgbg_zoo.metrics.base import SegmentationMean
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import SegmentationMean
 
 BETA_SQUARED: Final = 1.0
 KERNEL: Final = 7
@@ -31,24 +33,23 @@ class WeightedF(SegmentationMean):
     the picture for free of error, so that misses within three pixels of the frame are partly forgiven.
     """
 
-    def scores(self, probabilities: Tensor, masks: Tensor) -> Tensor:
+    def scores(self, pair: Pair) -> Tensor:
         """The weighted F-measure (B,) of each picture."""
-        error = (probabilities - masks.double()).abs()
-        distance, nearest = _nearest_foreground(masks)
+        error, masks, area = pair.error, pair.masks, pair.area
+        squared, nearest = _nearest_foreground(masks)
         # Dependency: a background pixel takes part with the error of its nearest foreground pixel.
-        flat = rearrange(error, "b 1 h w -> b (h w)")
-        carried = rearrange(flat.gather(1, rearrange(nearest, "b 1 h w -> b (h w)")), "b n -> b 1 n").view_as(error)
-        smoothed = _smooth(carried)
-        forgiven = torch.where(masks, torch.minimum(smoothed, error), error)
-        # Importance: a false positive matters more, the farther it is from the foreground.
-        weighted = forgiven * (2 - torch.exp(FALLOFF * distance))  # the distance is 0 in the foreground
-        area = _sum(masks.double())
-        missed = _sum(weighted * masks)
-        false = _sum(weighted * ~masks)
+        carried = error.flatten().index_select(0, nearest.flatten()).view_as(error)
+        forgiven = torch.where(masks, torch.minimum(_smooth(carried), error), error)
+        # Importance: a false positive matters more, the farther it is from the foreground, where the distance is 0.
+        height, width = masks.shape[-2:]
+        importance = _importance(height**2 + width**2, error.device).index_select(0, squared.flatten())
+        weighted = forgiven.mul_(importance.view_as(error))
+        everything, missed = _sum(weighted), _sum(weighted * pair.truth)
+        false = everything - missed
         recall = 1 - missed / area.clamp_min(1)
         precision = (area - missed) / (area - missed + false + EPS)
         score = (1 + BETA_SQUARED) * recall * precision / (recall + BETA_SQUARED * precision + EPS)
-        return torch.where(area > 0, score, (_sum(probabilities) == 0).double())
+        return torch.where(area > 0, score, (_sum(pair.probabilities) == 0).double())
 
 
 def _sum(values: Tensor) -> Tensor:
@@ -56,21 +57,31 @@ def _sum(values: Tensor) -> Tensor:
 
 
 def _nearest_foreground(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Each pixel's Euclidean distance (B,1,H,W) to the nearest foreground pixel, and that pixel's index in (H W).
+    """The squared distance of each pixel to the nearest foreground pixel, and that one's index in (B H W), int32 each.
 
     On the CPU: the choice among equally near pixels changes the score, and SciPy's is that of the reference.
     """
     height, width = masks.shape[-2:]
     place = np.indices((height, width), dtype=np.int32)
-    nearest = np.broadcast_to(place, (len(masks), *place.shape)).copy()
+    nearest = np.empty((len(masks), *place.shape), dtype=np.int32)
     for index, mask in enumerate(masks[:, 0].cpu().numpy()):
         if mask.any() and not mask.all():
             distance_transform_edt(~mask, return_distances=False, return_indices=True, indices=nearest[index])
-    found = torch.from_numpy(nearest).to(masks.device)
-    offset = (found - torch.from_numpy(place).to(masks.device)).double()
-    distance = reduce(offset**2, "b place h w -> b 1 h w", "sum").sqrt()
-    row, column = rearrange(found.long(), "b place h w -> place b 1 h w")
-    return distance, row * width + column
+        else:
+            nearest[index] = place
+    first = np.arange(len(masks), dtype=np.int32)[:, None, None] * (height * width)
+    flat = nearest[:, 0] * width + nearest[:, 1] + first
+    nearest -= place
+    nearest *= nearest
+    squared = nearest[:, 0] + nearest[:, 1]
+    return torch.from_numpy(squared).to(masks.device), torch.from_numpy(flat).to(masks.device)
+
+
+@cache
+def _importance(largest: int, device: torch.device) -> Tensor:
+    """The weight of an error by its squared distance to the foreground, 0 ... ``largest``."""
+    squared = torch.arange(largest + 1, dtype=torch.float64, device=device)
+    return 2 - torch.exp(FALLOFF * squared.sqrt())
 
 
 def _smooth(values: Tensor) -> Tensor:

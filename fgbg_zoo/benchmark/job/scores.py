@@ -13,9 +13,10 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from fgbg_zoo.benchmark.files import write_text
-from fgbg_zoo.metrics import confusion
 from fgbg_zoo.metrics import per_image
 from fgbg_zoo.metrics.bootstrap import all_intervals
+from fgbg_zoo.metrics.pair import Pair
+from fgbg_zoo.metrics.segmentation import TakesPairs
 
 _COUNTS: Final = ("tp", "fp", "fn", "tn")
 _POOLED: Final = {"iou": "iou_pooled"}
@@ -36,11 +37,13 @@ class Scores:
 
     def add(self, names: tuple[str, ...], probabilities: Tensor, masks: Tensor) -> None:
         """Count the probabilities (B,1,H,W) in [0,1] and masks (B,1,H,W) in {0,1} of some pictures."""
-        probabilities, masks = probabilities.double(), masks.bool()  # once, instead of once a metric
+        pair = Pair(probabilities, masks)
         for metric in self.metrics.values():
-            metric.update(probabilities, masks)
-        counts = confusion(probabilities, masks)
-        self._scores.append({**per_image(probabilities, masks), **dict(zip(_COUNTS, counts.unbind(-1), strict=True))})
+            if isinstance(metric, TakesPairs):
+                metric.update(pair)
+            else:
+                metric.update(probabilities, masks)
+        self._scores.append({**per_image(pair), **dict(zip(_COUNTS, pair.counts.unbind(-1), strict=True))})
         self._names += names
 
     def per_picture(self, order: dict[str, int]) -> PerPicture:
