@@ -121,7 +121,7 @@ class Objective:
         if s.cap_weight == 0 or cycle.y_hat is None:
             return {}
         reach = max(1, cycle.z.shape[-1] // CAP_REACH)
-        beyond = losses.change_beyond(cycle.z.detach(), cycle.y_hat, cycle.mask, s.cap, reach)
+        beyond = losses.change_beyond(cycle.z, cycle.y_hat, cycle.mask, s.cap, reach)
         return {"cap": s.cap_weight * beyond}
 
     def fill(self, networks: Networks, cycle: Cycle) -> dict[str, Tensor]:
