@@ -82,6 +82,6 @@ def fgbg_zoo_commands() -> Iterable[CommandSpec]:
         ("evaluate", "fgbg_zoo.cli.evaluate:evaluate", "Score one model on one data set."),
         ("benchmark", "fgbg_zoo.benchmark.cli:benchmark", "Compare methods on the same pictures; writes a report."),
         ("datasets", "fgbg_zoo.cli.datasets:app", "List data sets, or check the files of one."),
-        ("plugins", "fgbg_zoo.cli.plugins:plugins", "List plugins and how they fared."),
+        ("plugins", "fgbg_zoo.cli.plugins:app", "List plugins and how they fared, or check one."),
     ):
         yield CommandSpec(name=name, target=target, help=text)

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
@@ -81,6 +82,20 @@ def discover() -> list[Plugin]:
     return sorted(found, key=lambda plugin: plugin.precedence)
 
 
+def collect(modules: Iterable[tuple[str, ModuleType]]) -> list[Plugin]:
+    """The core and these modules by name, as if they alone were installed; nothing is looked for.
+
+    A test of a plugin needs no distribution then. Failures are treated as by `discover`.
+    """
+    from fgbg_zoo import builtin
+
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    found = [_collect(manager, builtin, PluginInfo("core", "fgbg-zoo", _own_version(), "loaded"))]
+    found += [_admit(manager, module, PluginInfo(name, name, "0", "loaded")) for name, module in modules]
+    return sorted(found, key=lambda plugin: plugin.precedence)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """An entry point of our group, and the distribution that brings it."""
@@ -142,6 +157,15 @@ def _load(manager: pluggy.PluginManager, entry: _Entry) -> Plugin:
     try:
         with _contained():
             module = entry.point.load()
+    except (Exception, SystemExit) as error:
+        return _failed(info, error)
+    return _admit(manager, module, info)
+
+
+def _admit(manager: pluggy.PluginManager, module: ModuleType, info: PluginInfo) -> Plugin:
+    """Register the module of a plugin if it is written for this interface."""
+    try:
+        with _contained():
             api = getattr(module, "FGBG_ZOO_API", None)
     except (Exception, SystemExit) as error:
         return _failed(info, error)

@@ -52,6 +52,10 @@ class UnknownMetricError(UnknownNameError):
     """No such metric."""
 
 
+class UnknownPluginError(UnknownNameError):
+    """No such plugin."""
+
+
 class UnknownOptionError(UsageError):
     """A keyword option that the method does not declare."""
 

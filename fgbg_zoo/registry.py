@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 from typing import Final
 from typing import TypeVar
@@ -78,16 +77,27 @@ class Catalog:
         return catalog
 
 
-@lru_cache(maxsize=1)
+_catalog: Catalog | None = None
+
+
 def catalog() -> Catalog:
     """The merged specs of all plugins, found on the first call and kept; `refresh` finds them anew."""
-    return Catalog.of(discover())
+    global _catalog
+    if _catalog is None:
+        _catalog = Catalog.of(discover())
+    return _catalog
+
+
+def use(found: Catalog | None) -> None:
+    """Use these specs and look for no others; ``None`` ends that, and the next call looks again."""
+    global _catalog
+    _catalog = found
 
 
 def refresh() -> None:
     """Forget what was found, so that the next call looks again (after installing a plugin, say)."""
     importlib.invalidate_caches()
-    catalog.cache_clear()
+    use(None)
 
 
 def list_methods() -> list[str]:
@@ -157,6 +167,11 @@ def list_metrics(kind: str | None = None) -> list[str]:
 def plugins() -> list[PluginInfo]:
     """Every plugin that was found, loaded or not."""
     return list(catalog().plugins)
+
+
+def specs_of(plugin: str) -> list[Spec]:
+    """Everything that a plugin yielded, whether its names were won or lost; empty for one that was left out."""
+    return [spec for specs in catalog().qualified.values() for spec in specs.values() if spec.plugin == plugin]
 
 
 def info(name: str) -> ModelSpec:

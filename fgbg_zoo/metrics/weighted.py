@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from einops import rearrange
 from einops import reduce
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor

@@ -66,9 +66,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def _run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    environment.pop("FGBG_ZOO_PLUGINS", None)
+def _run(site: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "FGBG_ZOO_PLUGINS"}
+    environment = {**inherited, "PYTHONPATH": str(site), **variables}
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, cwd=site.parent)
 
 
@@ -108,3 +108,15 @@ def test_good_one_gets_its_row_among_all_methods(site: Path, tmp_path: Path) -> 
     assert rows["border-colour-discs"]["metrics"]["iou_pooled"] == 1
     assert {"mean-mask", "grabcut"} <= set(rows)
     assert "zoo-broken" in (tmp_path / "report.html").read_text()
+
+
+def test_the_good_one_keeps_the_contract(site: Path) -> None:
+    done = _run(site, "-m", "fgbg_zoo", "plugins", "check", "acme", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row["status"] for row in json.loads(done.stdout)} == {"ok"}
+    alone = {"FGBG_ZOO_PLUGINS": "acme"}  # the broken ones' warnings are errors in tests
+    tests = _run(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests"), **alone)
+    assert tests.returncode == 0, tests.stdout
+    broken = _run(site, "-m", "fgbg_zoo", "plugins", "check", "broken")
+    assert broken.returncode == 1
+    assert "no such accelerator" in broken.stdout

@@ -1,0 +1,54 @@
+"""Fixtures for the tests of plugins; pytest finds them wherever the zoo is installed.
+
+Light: this module is imported by every run of pytest beside the zoo, so it imports the zoo in its fixtures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from fgbg_zoo.discovery import Spec
+    from fgbg_zoo.spec import PluginInfo
+    from fgbg_zoo.testing.manager import PluginManager
+
+
+@pytest.fixture
+def plugin_manager() -> Iterator[PluginManager]:
+    """The registry with the core alone: what is installed is not looked for, and only what a test registers is there.
+
+    It holds in this process; a benchmark runs its jobs in others, which find what is installed.
+    """
+    from fgbg_zoo.testing.manager import PluginManager
+
+    with PluginManager() as manager:
+        yield manager
+
+
+@pytest.fixture
+def tmp_plugin(plugin_manager: PluginManager) -> Callable[..., PluginInfo]:
+    """Registers specs as a plugin of their own: ``tmp_plugin(MethodSpec(...), ModelSpec(...), name="acme")``."""
+
+    def register(*specs: Spec, name: str = "tmp") -> PluginInfo:
+        return plugin_manager.register(module_of(specs), name)
+
+    return register
+
+
+def module_of(specs: tuple[Spec, ...]) -> ModuleType:
+    """A plugin's light module that yields these specs."""
+    from fgbg_zoo import hookimpl
+    from fgbg_zoo.discovery import HOOKS
+    from fgbg_zoo.spec import PLUGIN_API
+
+    module = ModuleType("tmp_plugin")
+    module.FGBG_ZOO_API = PLUGIN_API  # type: ignore[attr-defined]
+    for hook, kind in HOOKS.items():
+        if own := [spec for spec in specs if isinstance(spec, kind)]:
+            setattr(module, hook, hookimpl(specname=hook)(lambda own=own: own))
+    return module
