@@ -121,6 +121,9 @@ class SeiganSettings(LoopSettings):
     colour_jitter: float = Field(
         0.0, ge=0, le=1, description="largest change of brightness and contrast of what the discriminators see"
     )
+    discriminator_shrink: int = Field(
+        1, ge=1, le=8, description="the discriminators see pictures shrunk by this, which hides how sharp they are"
+    )
     discriminator_width: int = Field(64, ge=1, le=512)
     discriminator_layers: int = Field(3, ge=1, le=6)
     discriminator_norm: Norm | None = Field("instance", description="null for none")

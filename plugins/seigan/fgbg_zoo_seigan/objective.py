@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.augment import colour_jitter
@@ -76,8 +77,12 @@ class Objective:
         return found
 
     def _judge(self, net: PatchDiscriminator, picture: Tensor) -> list[Tensor]:
-        strength = self.settings.colour_jitter
-        scores: list[Tensor] = net(colour_jitter(picture, strength) if strength > 0 else picture)
+        s = self.settings
+        if s.colour_jitter > 0:
+            picture = colour_jitter(picture, s.colour_jitter)
+        if s.discriminator_shrink > 1:
+            picture = functional.avg_pool2d(picture, s.discriminator_shrink)
+        scores: list[Tensor] = net(picture)
         return scores
 
     def _second_pass(self, x: Tensor, y: Tensor, x_cycle: Tensor, y_cycle: Tensor, add: Callable[..., None]) -> None:

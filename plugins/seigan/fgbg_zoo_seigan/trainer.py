@@ -57,6 +57,7 @@ class SeiganTrainer(Trainer):
             TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
         """
         s = self.configured
+        source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
         objects = data.reopen(size=s.architecture.size)
         backgrounds = objects.backgrounds()
         if backgrounds is None:
@@ -72,19 +73,24 @@ class SeiganTrainer(Trainer):
         )
         folder = Path(out) / "snapshot"
         if result.is_main:
-            self._write(folder, task, result, objects, backgrounds)
+            self._write(folder, task, result, objects, backgrounds, source)
         return folder
 
     def _write(
-        self, folder: Path, task: SeiganTask, result: TrainResult, objects: Dataset, backgrounds: Dataset
+        self,
+        folder: Path,
+        task: SeiganTask,
+        result: TrainResult,
+        objects: Dataset,
+        backgrounds: Dataset,
+        source: dict[str, str],
     ) -> None:
         s = self.configured
         networks = result.modules["generators"]
         assert isinstance(networks, SEIGAN)
         recalibrate(networks, objects, backgrounds, s.recalibrate)
         training = {
-            "command": provenance.command(),
-            "commit": provenance.commit(),
+            **source,
             "preset": self.preset,
             "settings": s.model_dump(mode="json", exclude={"architecture"}),
             "data": objects.name,

@@ -135,6 +135,15 @@ def test_jitter_changes_contrast_and_brightness_and_no_more() -> None:
     assert not torch.allclose(jittered[0] - pictures[0], jittered[1] - pictures[1])
 
 
+def test_judges_may_see_shrunk_pictures() -> None:
+    d_bg, d_obj = _Means(), _Means()
+    x, y = torch.rand(2, 2, 3, 8, 8)
+    objective = Objective(_settings(discriminator_shrink=2), d_bg, d_obj, None)  # type: ignore[arg-type]
+    objective.discriminator_terms(x, y, {"x_hat": x, "z": y})
+    assert {tuple(shown.shape) for shown in (*d_bg.shown, *d_obj.shown)} == {(2, 3, 4, 4)}
+    assert d_obj.shown[1][0, 0, 0, 0].item() == pytest.approx(x[0, 0, :2, :2].mean().item())
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.2])
 def test_both_judges_see_jittered_reals_and_fakes(strength: float) -> None:
     d_bg, d_obj = _Means(), _Means()
