@@ -131,6 +131,15 @@ class SeiganSettings(LoopSettings):
     discriminator_global: bool = Field(False, description="a second score of the whole picture")
     recalibrate: int = Field(512, ge=0, description="pictures on which batch statistics are estimated anew at the end")
 
+    def model_post_init(self, context: Any) -> None:
+        """Check that the discriminators have something left to judge after their halvings."""
+        seen = self.architecture.size // self.discriminator_shrink
+        if seen >> self.discriminator_layers < 3:
+            raise ValueError(
+                f"{self.discriminator_layers} discriminator_layers leave too little of the {seen} pixels that the "
+                f"discriminators see; they need {3 << self.discriminator_layers} or more"
+            )
+
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "paper": {"steps": 200_000, "batch_size": 4},

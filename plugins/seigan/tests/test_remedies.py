@@ -138,7 +138,7 @@ def test_jitter_changes_contrast_and_brightness_and_no_more() -> None:
 def test_judges_may_see_shrunk_pictures() -> None:
     d_bg, d_obj = _Means(), _Means()
     x, y = torch.rand(2, 2, 3, 8, 8)
-    objective = Objective(_settings(discriminator_shrink=2), d_bg, d_obj, None)  # type: ignore[arg-type]
+    objective = Objective(_settings(discriminator_shrink=2, discriminator_layers=2), d_bg, d_obj, None)  # type: ignore[arg-type]
     objective.discriminator_terms(x, y, {"x_hat": x, "z": y})
     assert {tuple(shown.shape) for shown in (*d_bg.shown, *d_obj.shown)} == {(2, 3, 4, 4)}
     assert d_obj.shown[1][0, 0, 0, 0].item() == pytest.approx(x[0, 0, :2, :2].mean().item())
@@ -153,3 +153,9 @@ def test_both_judges_see_jittered_reals_and_fakes(strength: float) -> None:
     for judge, reals, fakes in ((d_bg, y, x), (d_obj, x, y)):
         for shown, given_ in zip(judge.shown, (fakes, reals), strict=True):
             assert torch.equal(shown, given_) == (strength == 0)
+
+
+def test_discriminators_too_deep_for_what_they_see_are_refused() -> None:
+    with pytest.raises(ValueError, match="need 24 or more"):
+        _settings(discriminator_shrink=2, discriminator_layers=3)
+    assert _settings(discriminator_shrink=2, discriminator_layers=2).discriminator_layers == 2
