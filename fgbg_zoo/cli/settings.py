@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Annotated
@@ -13,6 +14,8 @@ from fgbg_zoo.errors import UsageError
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
+
+_SHOWN_WITH_TYPES = 16
 
 
 def parse_settings(pairs: Sequence[str], declared: type[BaseModel], method: str) -> dict[str, Any]:
@@ -64,8 +67,14 @@ def check_setting(name: str, declared: type[BaseModel], method: str) -> FieldInf
     prefix = ".".join((*groups, ""))
     close = difflib.get_close_matches(key, fields, n=3)
     meant = f" Did you mean {' or '.join(prefix + match for match in close)}?" if close else ""
-    listed = ", ".join(f"{prefix}{name} ({_type_name(field)})" for name, field in sorted(fields.items())) or "none"
-    raise UsageError(f"Method '{method}' has no setting '{name}'.{meant} Its settings: {listed}.")
+    raise UsageError(f"Method '{method}' has no setting '{name}'.{meant} Its settings: {_listed(fields, prefix)}.")
+
+
+def _listed(fields: Mapping[str, FieldInfo], prefix: str) -> str:
+    """Names and types; the names alone where they are many."""
+    if len(fields) <= _SHOWN_WITH_TYPES:
+        return ", ".join(f"{prefix}{name} ({_type_name(field)})" for name, field in sorted(fields.items())) or "none"
+    return ", ".join(prefix + name for name in sorted(fields))
 
 
 def _value(name: str, text: str, field: FieldInfo) -> Any:

@@ -55,6 +55,7 @@ def train(
 
     from fgbg_zoo.data.base import open_argument
 
+    prepared = trainer(preset=preset, **settings, **given)
     options: dict[str, Any] = {} if backgrounds is None else {"backgrounds": backgrounds}
     if strict:
         options["strict"] = True
@@ -62,7 +63,7 @@ def train(
     used = preset or (spec.presets[0] if spec.presets else None)
     of = f" with preset '{used}' of {', '.join(spec.presets)}" if used else ""
     console.message(f"Training '{spec.name}'{of} on {len(pictures)} pictures of '{pictures.name}' ({split}).")
-    snapshot = trainer(preset=preset, **settings, **given).fit(pictures, out, resume=resume)
+    snapshot = prepared.fit(pictures, out, resume=resume)
     console.message(f"Done; try: fgbg-zoo segment PICTURES -m {snapshot} -o OUT")
     print(snapshot)
 

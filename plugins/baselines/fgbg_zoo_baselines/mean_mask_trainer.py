@@ -10,7 +10,6 @@ import torch
 from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic import Field
-from pydantic import ValidationError
 from torch import Tensor
 
 from fgbg_zoo import Dataset
@@ -21,6 +20,7 @@ from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Event
+from fgbg_zoo.settings import make_settings
 from fgbg_zoo.snapshot import read_config
 from fgbg_zoo.snapshot import write_snapshot
 from fgbg_zoo_baselines.mean_mask import MeanMask
@@ -48,11 +48,7 @@ class MeanMaskTrainer(Trainer):
         super().__init__(preset, **settings)
         if preset is not None:
             raise UsageError(f"Method 'mean-mask' has no presets; leave out '{preset}'.")
-        try:
-            self._settings = Settings(**settings)
-        except ValidationError as error:
-            found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-            raise UsageError(f"Settings of 'mean-mask' that cannot be used: {found}.") from error
+        self._settings = make_settings(Settings, settings, "mean-mask")
 
     def fit(
         self, data: Dataset, out: str | Path, *, resume: bool = True, on_event: Callable[[Event], None] | None = None

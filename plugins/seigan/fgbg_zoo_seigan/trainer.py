@@ -16,6 +16,7 @@ from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Event
 from fgbg_zoo.interfaces import Trainer
+from fgbg_zoo.settings import make_settings
 from fgbg_zoo.snapshot import write_snapshot
 from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training import TrainResult
@@ -45,7 +46,7 @@ class SeiganTrainer(Trainer):
         super().__init__(preset or "stable", **settings)
         if self.preset not in PRESETS:
             raise UsageError(f"SEIGAN has the presets {', '.join(PRESETS)}, not '{preset}'.")
-        self.configured = SeiganSettings(**_merged(PRESETS[self.preset], settings))
+        self.configured = make_settings(SeiganSettings, _merged(PRESETS[self.preset], settings), "seigan")
 
     def fit(
         self, data: Dataset, out: str | Path, *, resume: bool = True, on_event: Callable[[Event], None] | None = None
