@@ -29,6 +29,9 @@ from fgbg_zoo.benchmark.plan import choose_methods
 from fgbg_zoo.benchmark.plan import choose_models
 from fgbg_zoo.benchmark.progress import Progress
 from fgbg_zoo.benchmark.published import load_published
+from fgbg_zoo.benchmark.ranks import Leader
+from fgbg_zoo.benchmark.ranks import Ranks
+from fgbg_zoo.benchmark.ranks import follow
 from fgbg_zoo.benchmark.results import Result
 from fgbg_zoo.benchmark.runner import Executor
 from fgbg_zoo.benchmark.runner import LocalExecutor
@@ -73,9 +76,28 @@ class Request:
 def run(request: Request) -> int:
     """Run a benchmark; the exit code is 1 if a job failed, else 0.
 
+    Under torchrun the first process runs it, and the others take part in its jobs.
+
     Raises:
         FgbgZooError: for what is wrong with the request, before any job runs.
     """
+    ranks = Ranks.from_environment()
+    if ranks is None:
+        return lead(request)
+    if ranks.rank > 0:
+        with _stoppable():
+            return follow(ranks, request.out)
+    leader = Leader(request.out, force=request.force, timeout=request.timeout, ranks=ranks)
+    try:
+        if request.executor != "local" or ":" in request.device:
+            raise UsageError("Under torchrun each process has its own GPU: give no --executor and no GPU's number.")
+        return lead(request, leader)
+    finally:
+        leader.end()
+
+
+def lead(request: Request, leader: Leader | None = None) -> int:
+    """Run a benchmark, by the processes of torchrun if there is a leader of them; as `run`."""
     suite = load_suite(request.suite)
     methods, models = choose_methods(request.methods), choose_models(request.models)
     data = requested_data(request, suite)
@@ -89,7 +111,7 @@ def run(request: Request) -> int:
         found, plan = make_plan(request, suite, data, methods, models, metrics)
         if request.dry_run:
             return _print_plan(plan, request)
-        executor = _executor(request, found["device"])
+        executor = _executor(request, found["device"], leader)
         started = time.time()
         results = execute(plan, request, executor)
         write_outputs(request, suite, found, results, started)
@@ -223,7 +245,9 @@ def write_outputs(request: Request, suite: Suite, found: dict[str, Any], results
     write_report(request.out, results, published, suite, run_of)
 
 
-def _executor(request: Request, device: str) -> Executor:
+def _executor(request: Request, device: str, leader: Leader | None) -> Executor:
+    if leader is not None:
+        return leader
     if request.executor == "local":
         return LocalExecutor(request.out, force=request.force, timeout=request.timeout)
     gpus = 1 if device.startswith("cuda") else 0

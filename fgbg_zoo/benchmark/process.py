@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,7 @@ def run_module(module: str, argument: Path, log: Path, timeout: float) -> Ended:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**_DEFAULTS, **os.environ, **_ENVIRONMENT},
+            env={**_DEFAULTS, **_without_torchrun(os.environ), **_ENVIRONMENT},
             start_new_session=True,
         )
         try:
@@ -51,6 +52,13 @@ def run_module(module: str, argument: Path, log: Path, timeout: float) -> Ended:
             return Ended(-signal.SIGKILL, timed_out=True)
         finally:
             _kill_group(process)
+
+
+def _without_torchrun(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what torchrun sets: the code of a job must not join torchrun's processes by itself."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    prefixes = ("TORCHELASTIC_", "GROUP_", "ROLE_")
+    return {name: value for name, value in environment.items() if name not in names and not name.startswith(prefixes)}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -23,7 +24,7 @@ from fgbg_zoo.benchmark.results import result_path
 from fgbg_zoo.benchmark.results import write_result
 from fgbg_zoo.errors import MissingDependencyError
 
-_MODULE: Final = "fgbg_zoo.benchmark.job"
+MODULE: Final = "fgbg_zoo.benchmark.job"
 
 Watch = Callable[[Job, Result | None], None]
 """Called with a job when it starts, and again with its result."""
@@ -35,10 +36,11 @@ def finished(out: Path, job: Job) -> Result | None:
     return result if result is not None and result.final else None
 
 
-def run_job(job: Job, out: Path, *, force: bool, timeout: float) -> Result:
+def run_job(job: Job, out: Path, *, force: bool, timeout: float, group: Mapping[str, Any] | None = None) -> Result:
     """Run a job in a process of its own and give its result, which is also in ``out``.
 
-    Whatever the process does, there is a result: if it writes none, its end says why.
+    Whatever the process does, there is a result: if it writes none, its end says why. ``group`` is its place among
+    processes that share the job.
 
     Raises:
         OutputError: if ``out`` cannot be written.
@@ -46,9 +48,10 @@ def run_job(job: Job, out: Path, *, force: bool, timeout: float) -> Result:
     request = out / "logs" / f"{job.key}.json"
     log = out / "logs" / f"{job.key}.txt"
     result_path(out, job.key).unlink(missing_ok=True)
-    files.write_json(request, {"key": job.key, "out": str(out), "force": force, "content": job.content})
+    asked = {"key": job.key, "out": str(out), "force": force, "content": job.content, "group": group}
+    files.write_json(request, asked)
     started = time.monotonic()
-    ended = process.run_module(_MODULE, request, log, timeout)
+    ended = process.run_module(MODULE, request, log, timeout)
     request.unlink()
     result = read_result(out, job.key)
     if result is None:

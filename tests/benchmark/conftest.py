@@ -36,7 +36,7 @@ PLUGIN = """
         )
         yield ModelSpec("acme-elsewhere", "acme", "birds", config={})
         yield ModelSpec("acme-unpublished", "acme", "scenes")
-        for name in ("crash", "exit", "gone", "hang", "full", "raise"):
+        for name in ("crash", "exit", "gone", "hang", "full", "raise", "second", "killed"):
             yield ModelSpec(f"acme-{name}", "acme", "trouble", target=f"acme_nets:{name.title()}", config={})
 """
 
@@ -152,6 +152,20 @@ NETS = """
     class Raise(Trouble):
         def segment(self, images, **options):
             raise ZeroDivisionError("of its\\n own")
+
+
+    class Second(Trouble):
+        def segment(self, images, **options):
+            if torch.distributed.get_rank() == 1:
+                raise ZeroDivisionError("in the second process")
+            return images[:, :1]
+
+
+    class Killed(Trouble):
+        def segment(self, images, **options):
+            if torch.distributed.get_rank() == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return images[:, :1]
 """
 
 
@@ -214,6 +228,7 @@ def environment(site) -> dict[str, str]:
 
 
 def command(folder: Path, *arguments: str, python: tuple[str, ...] = ()) -> list[str]:
+    """A small benchmark; ``python`` are options of the interpreter, a module that runs scripts included."""
     small = ["--device", "cpu", "--limit", "8", "--generated", "8"]
     return [sys.executable, *python, str(RUN), *small, "--out", str(folder), *arguments]
 

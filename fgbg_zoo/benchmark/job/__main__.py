@@ -16,8 +16,10 @@ from typing import Any
 
 from fgbg_zoo import errors
 from fgbg_zoo.benchmark.job import watch
+from fgbg_zoo.benchmark.job.group import joined
 from fgbg_zoo.benchmark.job.outcome import Unfittable
 from fgbg_zoo.benchmark.plan import Job
+from fgbg_zoo.benchmark.results import Result
 from fgbg_zoo.benchmark.results import write_result
 
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory")
@@ -30,19 +32,31 @@ def main(path: str) -> int:
     job = Job(request["key"], request["content"])
     out = Path(request["out"])
     started = time.perf_counter()
-    try:
-        from fgbg_zoo.benchmark.job.work import work
-
-        result = work(job, out, force=request["force"])
-    except BaseException as error:  # a plugin may raise anything, SystemExit too
-        traceback.print_exc()
-        result = job.result(**explain(error, job.content))
+    result = compute(job, out, force=request["force"], place=request.get("group"))
+    if result is None:
+        return 0
     try:
         write_result(out, result.model_copy(update={"seconds": round(time.perf_counter() - started, 3)}))
     except errors.OutputError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def compute(job: Job, out: Path, *, force: bool, place: dict[str, Any] | None) -> Result | None:
+    """The result of a job; ``None`` in a process that leaves it to the first of its group."""
+    with joined(place, job.content["settings"]["device"]) as group:
+        try:
+            from fgbg_zoo.benchmark.job.work import work
+
+            return work(job, out, force=force, group=group)
+        except BaseException as error:  # a plugin may raise anything, SystemExit too
+            traceback.print_exc()
+            fields = explain(error, job.content)
+            if isinstance(error, RuntimeError) and (first := group.failure()):  # the others left this one alone
+                fields["error"] = first
+            group.say_failed(fields["error"])
+            return job.result(**fields) if group.leads else None
 
 
 def explain(error: BaseException, content: dict[str, Any]) -> dict[str, Any]:

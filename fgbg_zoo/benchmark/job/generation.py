@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from typing import Final
@@ -13,6 +14,7 @@ from torchmetrics import Metric
 
 from fgbg_zoo.benchmark.job import cost
 from fgbg_zoo.benchmark.job.batches import batch_size
+from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.metrics import make_metrics
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.sheet import SheetMaker
@@ -28,15 +30,18 @@ _SEEDS_A_JOB: Final = 1_000_000
 
 
 def score(
-    model: Model, data: Dataset, settings: dict[str, Any], seed: int, outcome: Outcome, sheet: SheetMaker
+    model: Model, data: Dataset, settings: dict[str, Any], seed: int, outcome: Outcome, sheet: SheetMaker, group: Group
 ) -> None:
-    """Generate pictures and score them; what the data set cannot provide for it is left out with a note."""
+    """Generate pictures and score them; what the data set cannot provide for it is left out with a note.
+
+    Each process of the group makes its share of the batches; the speed is that of the first one.
+    """
     images = make_metrics(settings["metrics"], "images", model.device, outcome)
     layers = make_metrics(settings["metrics"], "layers", model.device, outcome)
     count = settings["generated"]
     side, seconds, timed, made = 0, 0.0, 0, 0
     try:
-        for batch, took in generate(model, data, settings, seed, count):
+        for batch, took in generate(model, data, settings, seed, count, group):
             for metric in images.values():
                 metric.update(batch.image, real=False)
             for metric in layers.values():
@@ -51,17 +56,20 @@ def score(
     except NotAvailableError as error:
         outcome.notes.append(str(error))
         return
-    outcome.metrics["generate_images_per_s"] = timed / seconds if timed else made / seconds_of_first
+    if group.leads:
+        outcome.metrics["generate_images_per_s"] = timed / seconds if timed else made / seconds_of_first
+    gathered = group.gather((made, side))
+    made, side = sum(count for count, _ in gathered), max(side for _, side in gathered)
     outcome.metrics |= _values(layers, outcome)
     outcome.settings |= {"generated": made, "generated_size": side}
-    outcome.settings["real_pictures"] = _add_real(images, _at_size(data, side), made, model.device)
+    outcome.settings["real_pictures"] = _add_real(images, _at_size(data, side), made, model.device, group)
     outcome.metrics |= _values(images, outcome)
 
 
 def generate(
-    model: Model, data: Dataset, settings: dict[str, Any], seed: int, count: int
+    model: Model, data: Dataset, settings: dict[str, Any], seed: int, count: int, group: Group
 ) -> Iterator[tuple[Layers, float]]:
-    """Batches of generated layers, and the seconds that each took.
+    """This process's batches of generated layers, and the seconds that each took.
 
     Raises:
         NotAvailableError: if the generator needs pictures that the data set does not have.
@@ -70,7 +78,7 @@ def generate(
     side = model.spec.resolution or data.size or min(data[0].image.shape[-2:])
     sources = {name: _source(name, data, side, model) for name in inputs}
     size = batch_size(settings, model.device, side, side)
-    for number, start in enumerate(range(0, count, size)):
+    for number, start in list(enumerate(range(0, count, size)))[group.rank :: group.world]:
         n = min(size, count - start)
         pictures = {name: _pictures(source, start, n) for name, source in sources.items()}
         started = time.perf_counter()
@@ -100,10 +108,13 @@ def _pictures(source: Dataset, start: int, n: int) -> Tensor:
     return torch.stack([source[index % len(source)].image for index in range(start, start + n)])
 
 
-def _add_real(metrics: dict[str, Metric], data: Dataset, count: int, device: torch.device) -> int:
-    """Show the split's first pictures to the metrics, as many as were generated at the most; how many that were."""
+def _add_real(metrics: dict[str, Metric], data: Dataset, count: int, device: torch.device, group: Group) -> int:
+    """Show this process's share of the split's first pictures to the metrics; how many they are in all.
+
+    They are as many as were generated, at the most.
+    """
     count = min(count, len(data))
-    for start in range(0, count, 32):
+    for start in range(32 * group.rank, count, 32 * group.world):
         pictures = _pictures(data, start, min(32, count - start)).to(device)
         for metric in metrics.values():
             metric.update(pictures, real=True)
@@ -115,7 +126,9 @@ def _values(metrics: dict[str, Metric], outcome: Outcome) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, metric in metrics.items():
         try:
-            value = metric.compute()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
+                value = metric.compute()
         except (DataError, NotAvailableError, UsageError) as error:
             outcome.notes.append(f"{name} is left out: {error}")
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,6 +46,19 @@ class Scores:
                 metric.update(probabilities, masks)
         self._scores.append({**per_image(pair), **dict(zip(_COUNTS, pair.counts.unbind(-1), strict=True))})
         self._names += names
+
+    def collected(self) -> tuple[list[str], list[dict[str, Tensor]]]:
+        """What `add` was given so far, for another process."""
+        return self._names, [{name: column.cpu() for name, column in part.items()} for part in self._scores]
+
+    @classmethod
+    def of(cls, collected: Iterable[tuple[list[str], list[dict[str, Tensor]]]]) -> Scores:
+        """The scores of each picture that several processes collected."""
+        scores = cls({})
+        for names, parts in collected:
+            scores._names += names
+            scores._scores += parts
+        return scores
 
     def per_picture(self, order: dict[str, int]) -> PerPicture:
         """The scores of each picture, by the pictures' places."""

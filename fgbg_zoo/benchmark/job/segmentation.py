@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torchmetrics import Metric
 
 from fgbg_zoo.benchmark.job.batches import batch_size
 from fgbg_zoo.benchmark.job.batches import segment
+from fgbg_zoo.benchmark.job.group import ALONE
+from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.metrics import make_metrics
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.overlap import Overlapped
@@ -21,43 +25,59 @@ from fgbg_zoo.data.pictures import resize
 from fgbg_zoo.interfaces import Model
 
 
-def score(model: Model, data: Dataset, settings: dict[str, Any], outcome: Outcome, table: Path) -> None:
-    """Score a model's masks: the metrics that were asked for, their intervals, and a row for each picture in a file."""
+def score(
+    model: Model, data: Dataset, settings: dict[str, Any], outcome: Outcome, table: Path, group: Group = ALONE
+) -> None:
+    """Score a model's masks: the metrics that were asked for, their intervals, and a row for each picture in a file.
+
+    Each process of the group scores its share of the pictures; the first one writes the file.
+    """
     metrics = make_metrics(settings["metrics"], "segmentation", model.device, outcome)
-    labelled = Labelled(data, settings["limit"])
+    labelled = Labelled(data, settings["limit"], group)
     scores = Scores(metrics)
     with Overlapped(scores.add) as add:
         for names, probabilities, masks in predictions(model, labelled, settings):
             add(names, probabilities, masks)
-    outcome.settings |= {"pictures": labelled.seen, "unscored": labelled.seen - len(labelled.order)}
-    if not labelled.order:
+    gathered = group.gather((labelled.seen, labelled.order))
+    seen, order = sum(count for count, _ in gathered), {name: at for _, part in gathered for name, at in part.items()}
+    outcome.settings |= {"pictures": seen, "unscored": seen - len(order)}
+    if not order:
         outcome.notes.append("none of the pictures has a mask, so there is nothing to score")
         return
     if unscored := outcome.settings["unscored"]:
-        outcome.notes.append(f"{unscored} of {labelled.seen} pictures have no mask and are not scored")
-    outcome.metrics |= {name: float(metric.compute()) for name, metric in metrics.items()}
-    pictures = scores.per_picture(labelled.order)
+        outcome.notes.append(f"{unscored} of {seen} pictures have no mask and are not scored")
+    outcome.metrics |= compute(metrics)
+    pictures = Scores.of(group.gather(scores.collected())).per_picture(order)
+    if not group.leads:
+        return
     outcome.settings["empty_masks"] = pictures.empty
     outcome.intervals |= {name: pair for name, pair in pictures.intervals().items() if name in metrics}
     pictures.write(table)
 
 
+def compute(metrics: dict[str, Metric]) -> dict[str, float]:
+    """The metrics' values over all processes; one that had no pictures takes part."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
+        return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
 class Labelled:
-    """The samples of a data set that have a mask, in order, once.
+    """The samples of a data set that have a mask and are this process's share, in order, once.
 
     Attributes:
         seen: how many samples there are, labelled or not, as far as iterated.
         order: the place of each labelled sample's name.
     """
 
-    def __init__(self, data: Dataset, limit: int | None) -> None:
-        self.data = data
+    def __init__(self, data: Dataset, limit: int | None, group: Group) -> None:
+        self.data, self.group = data, group
         self.count = len(data) if limit is None else min(limit, len(data))
         self.seen = 0
         self.order: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(self.count):
+        for index in range(self.group.rank, self.count, self.group.world):
             sample = self.data[index]
             self.seen += 1
             if sample.mask is not None:

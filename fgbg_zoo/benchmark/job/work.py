@@ -17,6 +17,7 @@ from fgbg_zoo import registry
 from fgbg_zoo.benchmark.job import cost
 from fgbg_zoo.benchmark.job import generation
 from fgbg_zoo.benchmark.job import segmentation
+from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.outcome import Unfittable
 from fgbg_zoo.benchmark.job.sheet import SheetMaker
@@ -29,8 +30,10 @@ from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Model
 
 
-def work(job: Job, out: Path, *, force: bool) -> Result:
-    """Run a job in this process and give its result; the files beside the result are written.
+def work(job: Job, out: Path, *, force: bool, group: Group) -> Result | None:
+    """Run a job in this process, or this process's part of it, and give the result to the first process of the group.
+
+    That one also writes the files beside the result, and measures what the model costs: on one process alone.
 
     Raises:
         Exception: whatever the model, the data set or a metric raises.
@@ -42,10 +45,12 @@ def work(job: Job, out: Path, *, force: bool) -> Result:
     name = content["load"]
     if "train" in content:
         started = time.perf_counter()
-        name = str(fit(content, out / "fits" / job.key, force=force))
+        if group.leads:
+            fit(content, out / "fits" / job.key, force=force)
+        (name, *_) = group.gather(str(out / "fits" / job.key / "snapshot"))
         outcome.metrics["fit_s"] = time.perf_counter() - started
     started = time.perf_counter()
-    model = fgbg_zoo.load(name, device=settings["device"], dtype=settings["precision"])
+    model = fgbg_zoo.load(name, device=group.device(settings["device"]), dtype=settings["precision"])
     cost.synchronize(model.device)
     outcome.metrics["load_s"] = time.perf_counter() - started
     if settings["compile"]:
@@ -55,11 +60,17 @@ def work(job: Job, out: Path, *, force: bool) -> Result:
 
     sheet = SheetMaker(data, limit=settings["limit"])
     if "segment" in model.spec.capabilities:
-        segmentation.score(model, data, settings, outcome, out / "per_image" / f"{job.key}.csv")
-        cost.measure_segmentation(model, data, settings, outcome)
-        sheet.add_masks(model)
+        segmentation.score(model, data, settings, outcome, out / "per_image" / f"{job.key}.csv", group)
+        if group.leads:
+            cost.measure_segmentation(model, data, settings, outcome)
+            sheet.add_masks(model)
+        group.wait()
     if "generate" in model.spec.capabilities and settings["generated"]:
-        generation.score(model, data, settings, content["seed"], outcome, sheet)
+        generation.score(model, data, settings, content["seed"], outcome, sheet, group)
+    if not group.leads:
+        return None
+    if group.world > 1:
+        outcome.settings["processes"] = group.world
     outcome.metrics["peak_memory_mb"] = cost.peak_memory_mb(model.device)
     layout = sheet.save(out / "samples" / f"{job.key}.png")
     return job.result(status="ok", sheet=layout, **outcome.fields())
