@@ -94,7 +94,9 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(images.shape[-2:]) == tuple(size):
         return images
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+    # The antialiased filter has no half precision on the CPU.
+    full = images.float() if images.dtype in (torch.bfloat16, torch.float16) else images
+    return F.interpolate(full, size=size, mode="bilinear", align_corners=False, antialias=True).to(images.dtype)
 
 
 def write_png(picture: Tensor, path: str | Path) -> Path:
