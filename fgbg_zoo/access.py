@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fgbg_zoo.errors import UsageError
 
 Token = str | bool | None
+
+_PATIENCE: Final = 5.0  # seconds for a connection; the Hub's library has its own patience afterwards
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,42 @@ class Access:
         if self.local_files_only:
             return "local_files_only=True"
         return "HF_HUB_OFFLINE=1" if constants.HF_HUB_OFFLINE else ""
+
+    def unreachable(self) -> str:
+        """Why no connection to the Hub can be made, or nothing; not asked where a proxy stands between.
+
+        The Hub's library tries again for half a minute before it says so.
+        """
+        import socket
+        import urllib.request
+        from urllib.parse import urlsplit
+
+        if urllib.request.getproxies():
+            return ""
+        parts = urlsplit(self.address)
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
+        except (OSError, ValueError) as error:
+            return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return ""
+
+
+@contextmanager
+def cache_if_unreachable() -> Iterator[None]:
+    """Have other libraries' calls of the Hub use the cache alone, at once, where no connection can be made.
+
+    The Hub's library knows no such setting but its constant, which it reads at every call.
+    """
+    from huggingface_hub import constants
+
+    access = Access()
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or bool(access.unreachable())
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
 
 
 def parse_reference(reference: str) -> tuple[str, str | None]:

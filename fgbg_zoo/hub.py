@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import urllib.request
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi
 from huggingface_hub import constants
@@ -33,8 +29,6 @@ from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
 from fgbg_zoo.snapshot import FILES
 from fgbg_zoo.snapshot import read_index
-
-_PATIENCE: Final = 5.0  # seconds for a connection; the Hub's library has its own patience afterwards
 
 
 def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
@@ -113,7 +107,7 @@ def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
     """A file of a repository in the cache; a file that the Hub says is not there is an `EntryNotFoundError`."""
     unreachable = ""
     if not access.offline and not _is_pinned(repo_id, filename, revision, access):
-        unreachable = _unreachable(access.address)
+        unreachable = access.unreachable()
     try:
         path = hf_hub_download(
             repo_id,
@@ -159,22 +153,6 @@ def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bo
         return False
     cached = try_to_load_from_cache(repo_id, filename, cache_dir=access.cache_dir, revision=revision)
     return isinstance(cached, str)
-
-
-def _unreachable(address: str) -> str:
-    """Why no connection to an address can be made, or nothing; not asked where a proxy stands between.
-
-    The Hub's library tries again for half a minute before it says so.
-    """
-    if urllib.request.getproxies():
-        return ""
-    parts = urlsplit(address)
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
-    except (OSError, ValueError) as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return ""
 
 
 def _or_private(error: HfHubHTTPError) -> str:

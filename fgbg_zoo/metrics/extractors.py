@@ -13,6 +13,7 @@ from torch import Tensor
 from torch import nn
 from torch.nn import functional as F
 
+from fgbg_zoo.access import cache_if_unreachable
 from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo.errors import PluginError
 from fgbg_zoo.metrics.seeded import uniform
@@ -80,7 +81,8 @@ class TimmFeatures(nn.Module):
         import timm
 
         try:
-            network: Any = timm.create_model(name, pretrained=True, num_classes=0)
+            with cache_if_unreachable():
+                network: Any = timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # the Hub's client, its transport and timm raise dozens of kinds
             reason = " ".join(str(error).split()).partition(". ")[0] or "no message"
             raise NotAvailableError(

@@ -290,3 +290,22 @@ def test_an_accelerator_gives_the_same(name: str) -> None:
     assert compare(make_metric(name).to("cuda"), real, fake) == pytest.approx(
         compare(make_metric(name), real, fake), rel=1e-2
     )
+
+
+def test_a_hub_out_of_reach_is_said_at_once_and_leaves_the_library_as_it_was() -> None:
+    code = """
+import time
+from huggingface_hub import constants
+from fgbg_zoo.errors import NotAvailableError
+from fgbg_zoo.metrics import make_extractor
+import timm
+started = time.monotonic()
+try:
+    make_extractor("timm/resnet18.a1_in1k")
+except NotAvailableError as error:
+    print(time.monotonic() - started < 20, constants.HF_HUB_OFFLINE)
+"""
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_HOME": os.devnull}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.split() == ["True", "False"], done.stderr

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch import nn
 
+from fgbg_zoo.access import cache_if_unreachable
 from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo_seigan.nets import PatchDiscriminator
 
@@ -152,7 +153,8 @@ def vgg19_state(path: str | Path | None = None) -> dict[str, Tensor]:
     import timm
 
     try:
-        return dict(timm.create_model("vgg19.tv_in1k", pretrained=True).state_dict())
+        with cache_if_unreachable():
+            return dict(timm.create_model("vgg19.tv_in1k", pretrained=True).state_dict())
     except Exception as error:
         raise NotAvailableError(
             "The back-end 'vgg19' needs ImageNet weights, and timm's 'vgg19.tv_in1k' is neither cached nor reachable "
