@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from scipy import linalg
 from torch import nn
 
@@ -292,20 +294,21 @@ def test_an_accelerator_gives_the_same(name: str) -> None:
     )
 
 
-def test_a_hub_out_of_reach_is_said_at_once_and_leaves_the_library_as_it_was() -> None:
-    code = """
-import time
-from huggingface_hub import constants
-from fgbg_zoo.errors import NotAvailableError
-from fgbg_zoo.metrics import make_extractor
-import timm
-started = time.monotonic()
-try:
-    make_extractor("timm/resnet18.a1_in1k")
-except NotAvailableError as error:
-    print(time.monotonic() - started < 20, constants.HF_HUB_OFFLINE)
-"""
-    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_HOME": os.devnull}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert done.stdout.split() == ["True", "False"], done.stderr
+@pytest.mark.parametrize("there", [True, False])
+def test_only_a_hub_within_reach_is_asked(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    asked = []
+
+    def create_model(*arguments: object, **options: object) -> None:
+        asked.append(not constants.HF_HUB_OFFLINE)
+        raise OSError("no weights")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1] if there else 9}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("urllib.request.getproxies", dict)
+        monkeypatch.setattr("timm.create_model", create_model)
+        with pytest.raises(NotAvailableError, match="no weights"):
+            make_extractor("timm/resnet18.a1_in1k")
+    assert asked == [there]
+    assert constants.HF_HUB_OFFLINE is False
