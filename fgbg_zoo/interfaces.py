@@ -218,13 +218,19 @@ class Model:
 
     @torch.inference_mode()
     def generate(
-        self, n: int, *, seed: int = 0, images: Tensor | None = None, backgrounds: Tensor | None = None, **options: Any
+        self,
+        n: int | None = None,
+        *,
+        seed: int = 0,
+        images: Tensor | None = None,
+        backgrounds: Tensor | None = None,
+        **options: Any,
     ) -> Layers:
         """Make layered pictures.
 
         Args:
-            n: how many.
-            seed: of the noise; the same seed on the same device gives the same pictures.
+            n: how many; as many as there are pictures if left out.
+            seed: of the noise, from 0 to 2**63 - 1; the same seed on the same device gives the same pictures.
             images: (n,3,H,W) float in [0,1], for a generator whose ``inputs`` name them.
             backgrounds: (n,3,H,W) float in [0,1], likewise.
             **options: those that the method declares as ``generate_options``.
@@ -240,12 +246,16 @@ class Model:
         generator = parts(self.network).get("generate")
         if generator is None:
             raise NotAvailableError(f"'{self.spec.name}' does not generate; it can: {self._can()}.")
+        if n is None and isinstance(given := images if images is not None else backgrounds, Tensor) and given.dim():
+            n = len(given)
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise InputError(f"generate makes n >= 1 pictures, not {n!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise InputError(f"seed must be an integer from 0 to 2**63 - 1, not {seed!r}.")
         options = check_options(options, self.method.generate_options, f"generate of '{self.method.name}'")
-        given = {"images": images, "backgrounds": backgrounds}
+        sources = {"images": images, "backgrounds": backgrounds}
         pictures = {
-            name: self._pictures(name, value, n, needed=name in generator.inputs) for name, value in given.items()
+            name: self._pictures(name, value, n, needed=name in generator.inputs) for name, value in sources.items()
         }
         with memory_guard(f"generating {n} pictures", "Make fewer at a time."):
             layers: Layers = generator.generate(n, seed=seed, **pictures, **options)

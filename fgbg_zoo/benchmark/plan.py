@@ -215,8 +215,8 @@ class Planner:
         identity = keys.weights_identity(spec, chosen.folder)
         if not identity:
             error = (
-                f"The weights of '{spec.name}' are not published; train them ('fgbg-zoo train {spec.method}'), convert "
-                "the authors' ('fgbg-zoo convert'), or publish them under your own organisation ($FGBG_ZOO_HUB_ORG)."
+                f"The weights of '{spec.name}' are not published; train them ('fgbg-zoo train {spec.method}'), or "
+                "publish them under your own organisation ($FGBG_ZOO_HUB_ORG)."
             )
             return Result(
                 model=spec.name, method=spec.method, data=request.label, seed=seed, status="no weights", error=error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from typing import Any
 
@@ -11,7 +12,6 @@ from fgbg_zoo import registry
 from fgbg_zoo.cli import console
 from fgbg_zoo.cli.arguments import Backgrounds
 from fgbg_zoo.cli.arguments import Data
-from fgbg_zoo.cli.arguments import Out
 from fgbg_zoo.cli.arguments import Precision
 from fgbg_zoo.cli.arguments import Strict
 from fgbg_zoo.cli.settings import check_setting
@@ -23,7 +23,9 @@ from fgbg_zoo.spec import MethodSpec
 def train(
     method: Annotated[str, typer.Argument(help="A method's name; 'fgbg-zoo list --methods' shows them.")],
     data: Data,
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The folder to write to; runs/train/METHOD-DATA if left out.")
+    ] = None,
     split: Annotated[str, typer.Option(help="The split to train on.")] = "train",
     backgrounds: Backgrounds = None,
     preset: Annotated[
@@ -63,7 +65,7 @@ def train(
     used = preset or (spec.presets[0] if spec.presets else None)
     of = f" with preset '{used}' of {', '.join(spec.presets)}" if used else ""
     console.message(f"Training '{spec.name}'{of} on {len(pictures)} pictures of '{pictures.name}' ({split}).")
-    snapshot = prepared.fit(pictures, out, resume=resume)
+    snapshot = prepared.fit(pictures, out or Path("runs/train") / f"{spec.name}-{pictures.name}", resume=resume)
     console.message(f"Done; try: fgbg-zoo segment PICTURES -m {snapshot} -o OUT")
     print(snapshot)
 

@@ -264,9 +264,21 @@ def test_generating_from_noise():
     assert not torch.equal(toy.generate(2, seed=3).image, toy.generate(2, seed=4).image)
     with pytest.raises(InputError, match="generates without images"):
         toy.generate(1, images=torch.rand(1, 3, 4, 4))
-    for n in (0, -1, True, 1.0, "2"):
+    for n in (0, -1, True, 1.0, "2", None):
         with pytest.raises(InputError, match="makes n >= 1 pictures"):
             toy.generate(n)
+    for seed in (-1, 2**63, True, 1.5, "a"):
+        with pytest.raises(InputError, match="seed must be an integer"):
+            toy.generate(1, seed=seed)
+
+
+def test_as_many_are_generated_as_there_are_pictures():
+    images, backgrounds = torch.rand(3, 3, 4, 4), torch.rand(3, 3, 4, 4)
+    found, same = (
+        model(Both()).generate(images=images, backgrounds=backgrounds),
+        model(Both()).generate(3, images=images, backgrounds=backgrounds),
+    )
+    assert torch.equal(found.image, same.image)
 
 
 @pytest.mark.parametrize(

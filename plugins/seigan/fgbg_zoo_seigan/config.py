@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import field_validator
+from pydantic import model_validator
 
 from fgbg_zoo.training import LoopSettings
 from fgbg_zoo_seigan.features import Backend
@@ -31,12 +32,26 @@ class Architecture(BaseModel):
     mask_stacks: int = Field(1, ge=1, le=2, description="hourglasses of G_seg; 2 is the other reading of figure 3")
     mask_bias: float = Field(-0.85, description="where the mask's logit starts; sigmoid(-0.85) is about 0.3")
     mask_bound: float = Field(0.0, ge=0, description="largest absolute logit of the mask, softly; 0 for no bound")
-    widths: tuple[int, ...] = Field((64,) * 7, min_length=2, max_length=9, description="channels of the U-Nets' levels")
+    widths: tuple[int, ...] = Field(
+        (64,) * 7,
+        min_length=2,
+        max_length=9,
+        description="channels of the U-Nets' levels; 64 at each that size has",
+    )
     residuals: int = Field(2, ge=0, le=8, description="residual blocks where figure 3 draws two in a row")
     noise_channels: int = Field(1, ge=0, le=16, description="channels of N(0,1) noise that G_enh gets beside z")
     inpaint_sees_mask: bool = Field(False, description="G_inp gets the mask as a fourth channel")
     inpaint_copies: bool = Field(False, description="G_inp's output is used inside the mask only, the picture outside")
     enhance_adds: bool = Field(False, description="G_enh's output is added to z instead of replacing it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_levels_as_fit(cls, values: Any) -> Any:
+        """Without ``widths``: 64 at each of min(6, log2(size) - 1) halvings, or fewer if size halves less often."""
+        if isinstance(values, dict) and "widths" not in values and isinstance(size := values.get("size"), int):
+            halvings = max((n for n in range(1, 7) if size % 2**n == 0 and size >= 2 ** (n + 1)), default=1)
+            return {**values, "widths": (64,) * (halvings + 1)}
+        return values
 
     @field_validator("widths")
     @classmethod

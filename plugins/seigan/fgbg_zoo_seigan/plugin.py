@@ -31,7 +31,7 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         paper="https://arxiv.org/abs/1811.07630",
         citation=_CITATION,
         license="Apache-2.0",
-        presets=("stable", "paper", "tiny"),
+        presets=("tiny", "stable", "paper"),
         generate_options=(
             Option(
                 "result", "str", "full", ("full", "coarse"), "the enhanced composite, or the one before enhancement"

@@ -36,14 +36,14 @@ class SeiganTrainer(Trainer):
     """Trains the three networks and writes their moving average as a snapshot.
 
     Args:
-        preset: ``"paper"``, ``"stable"`` or ``"tiny"``; ``"stable"`` if ``None``.
+        preset: ``"tiny"``, ``"stable"`` or ``"paper"``; ``"tiny"`` if ``None``.
         **settings: fields of `SeiganSettings`, over the preset's; ``architecture`` may name some of its fields only.
     """
 
     Settings: ClassVar[type[Any]] = SeiganSettings
 
     def __init__(self, preset: str | None = None, **settings: Any) -> None:
-        super().__init__(preset or "stable", **settings)
+        super().__init__(preset or "tiny", **settings)
         if self.preset not in PRESETS:
             raise UsageError(f"SEIGAN has the presets {', '.join(PRESETS)}, not '{preset}'.")
         self.configured = make_settings(SeiganSettings, _merged(PRESETS[self.preset], settings), "seigan")
@@ -135,7 +135,7 @@ def _labelled(objects: Dataset) -> tuple[Tensor, Tensor] | None:
     """Pictures of the ``val`` split with masks, to watch; masks are never trained on."""
     try:
         watched = objects.reopen(split="val")
-    except UsageError:
+    except (UsageError, DataError):  # there is none, or it is empty
         return None
     samples = [sample for sample in (watched[i] for i in range(min(_WATCHED, len(watched)))) if sample.mask is not None]
     if not samples:

@@ -91,3 +91,8 @@ def test_paper_architecture_is_the_figures() -> None:
     assert len(paper.widths) - 1 == 6
     assert paper.size == 128
     assert not any((paper.inpaint_sees_mask, paper.inpaint_copies, paper.enhance_adds))
+
+
+@pytest.mark.parametrize(("size", "levels"), [(256, 7), (128, 7), (64, 6), (32, 5), (48, 5), (36, 3)])
+def test_the_levels_follow_from_the_size(size: int, levels: int) -> None:
+    assert Architecture(size=size).widths == (64,) * levels

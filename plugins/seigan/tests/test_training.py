@@ -150,3 +150,14 @@ def test_learns_to_segment_scenes(tmp_path: Path) -> None:
     evaluation = json.loads((snapshot / "config.json").read_text())["training"]["evaluation"]
     assert evaluation["val_iou"] > 0.5
     assert 0.05 < evaluation["val_mask_area"] < 0.5
+
+
+def test_a_folder_too_small_for_a_val_split_trains(tmp_path: Path) -> None:
+    from fgbg_zoo.data.pictures import write_png
+
+    for number in range(3):
+        write_png(torch.rand(3, 40, 40), tmp_path / "photos" / f"{number}.png")
+        write_png(torch.rand(3, 40, 40), tmp_path / "plain" / f"{number}.png")
+    data = fgbg_zoo.open_dataset("folder", tmp_path / "photos", split="all", backgrounds=tmp_path / "plain")
+    snapshot = SeiganTrainer(**{**QUICK, "steps": 1}).fit(data, tmp_path / "run")
+    assert fgbg_zoo.load(snapshot).segment(torch.rand(1, 3, 9, 9)).shape == (1, 1, 9, 9)
