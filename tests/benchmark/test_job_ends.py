@@ -54,7 +54,7 @@ def test_what_a_job_raises(error, status, text):
 def test_a_process_that_leaves_no_result(monkeypatch, tmp_path, code, timeout, text):
     (tmp_path / "tried.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(runner, "_MODULE", "tried")
+    monkeypatch.setattr(runner, "MODULE", "tried")
     result = runner.run_job(Job("k", CONTENT), tmp_path / "out", force=False, timeout=timeout)
     assert result.status == "failed"
     assert result.error == f"{text} (log: logs/k.txt)"
