@@ -183,6 +183,11 @@ def _tensors(snapshot: Snapshot) -> dict[str, Tensor]:
                 tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         except (SafetensorError, OSError) as error:
             raise SnapshotError(f"{path} cannot be read ({_line(error)}); get the snapshot again.") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise SnapshotError(
+                f"The weights of {snapshot.folder} are damaged: '{name}' holds NaN or infinity. Get the snapshot again."
+            )
     return tensors
 
 

@@ -54,6 +54,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    folder = snapshot(tmp_path / "s")
+    weight = load_file(folder / "model.safetensors")["first.weight"]
+    weight.view(-1)[0] = value
+    with pytest.raises(SnapshotError, match=r"'first\.weight' holds NaN or infinity"):
+        cpu(edit(folder, first__weight=weight))
+
+
 @pytest.mark.parametrize(("name", "architecture"), [("Net", {"width": 3}), ("Peeking", {"width": 3}), ("Pair", {})])
 def test_a_model_comes_back_as_it_was(tmp_path, name, architecture):
     network = build(name, **architecture)

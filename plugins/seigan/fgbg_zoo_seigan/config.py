@@ -121,7 +121,9 @@ class SeiganSettings(LoopSettings):
     cycle_quantise: bool = Field(
         False, description="x_hat and y_hat are rounded to 8 bits before the second pass, gradients pass straight"
     )
-    paste_shift: float = Field(0.0, ge=0, le=0.5, description="largest shift of the cut-out before pasting, as a share")
+    paste_shift: float = Field(
+        0.0, ge=0, le=0.5, description="largest shift of the cut-out before pasting; for nocycle"
+    )
     cycle_after: float = Field(0.0, ge=0, le=1, description="share of the steps before the second pass starts")
 
     optimizer_lr: float = Field(2e-4, gt=0, description="Adam's learning rate of the generators")
@@ -147,7 +149,11 @@ class SeiganSettings(LoopSettings):
     recalibrate: int = Field(512, ge=0, description="pictures on which batch statistics are estimated anew at the end")
 
     def model_post_init(self, context: Any) -> None:
-        """Check that the discriminators have something left to judge after their halvings."""
+        """Check what fits together: discriminators that have something left to judge, and a cycle that closes."""
+        if self.paste_shift > 0 and self.variant == "full":
+            raise ValueError(
+                "paste_shift moves the object, which the second pass does not undo: it needs variant=nocycle"
+            )
         seen = self.architecture.size // self.discriminator_shrink
         if seen >> self.discriminator_layers < 3:
             raise ValueError(
@@ -171,7 +177,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "architecture": {
             "size": 64,
             "norm": "group",
-            "mask_width": 24,
+            "mask_norm": "group",
+            "mask_width": 16,
             "mask_blocks": 4,
             "mask_bound": 5.0,
             "widths": (16, 16, 32, 32),
@@ -189,10 +196,10 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "lambda_11": 2.0,
         "hinge_weight": 4.0,
         "hinge_low": 0.12,
-        "hinge_high": 0.36,
+        "hinge_high": 0.35,
         "binarise_weight": 2.0,
         "binarise_after": 0.2,
-        "fill_weight": 8.0,
+        "fill_weight": 5.0,
         "cycle_noise": 0.05,
         "optimizer_lr": 4e-4,
         "discriminator_lr": 4e-4,

@@ -109,7 +109,7 @@ class SeiganTrainer(Trainer):
             folder,
             networks,
             method="seigan",
-            model=f"seigan-{objects.name}",
+            model=f"seigan-{objects.name}" + ("" if s.variant == "full" else f"-{s.variant}"),
             dataset=objects.name,
             architecture=s.architecture.model_dump(mode="json"),
             preprocessing={"size": s.architecture.size, "range": [-1, 1], "resize": "bilinear, antialiased"},

@@ -57,11 +57,10 @@ def test_snapshot_loads_and_says_how_it_was_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"variant": "nocycle"},
+        {"variant": "nocycle", "paste_shift": 0.1},
         {
             "cycle_mask": "reuse",
             "dobj_on_cycle": True,
-            "paste_shift": 0.1,
             "crop": 1.2,
             "fill_weight": 1.0,
             "total_variation": 1e-4,
@@ -103,6 +102,8 @@ def test_presets_are_valid_and_the_papers_has_no_priors() -> None:
 def test_bad_settings_and_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="stable, tiny"):
         SeiganTrainer("huge")
+    with pytest.raises(UsageError, match="needs variant=nocycle"):
+        SeiganTrainer("tiny", paste_shift=0.1)
     with pytest.raises(UsageError, match="lambda_12"):
         SeiganTrainer("tiny", lambda_12=1.0)
     from fgbg_zoo.data.pictures import write_png
