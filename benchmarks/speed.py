@@ -8,7 +8,8 @@ Per picture, in one process, in turns and after a warm-up of each:
 * *harness*: what a job does with the same pictures: the same, then probabilities at the ground truth's size, every
   metric of the default suite, each picture's scores, bootstrap intervals and the CSV file.
 
-The overhead is the median over the turns of harness / pure - 1. Each is measured in wall time and in processor time.
+Both run in the environment of a job's process, with its settings of OpenMP and of glibc's memory. The overhead is the
+median over the turns of harness / pure - 1. Each is measured in wall time and in processor time.
 
 Once a job, whatever the number of pictures (*whole job*): starting Python, importing torch, opening the data set,
 loading the model, measuring latency and throughput (about two seconds), the sample sheet. It is the wall time of a job
@@ -18,7 +19,9 @@ in a process of its own, without generation, less the harness's time for its pic
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,6 +35,7 @@ from PIL import Image
 
 import fgbg_zoo
 from fgbg_zoo.benchmark import machine
+from fgbg_zoo.benchmark import process
 from fgbg_zoo.benchmark import runner
 from fgbg_zoo.benchmark.job import segmentation
 from fgbg_zoo.benchmark.job.batches import batch_size
@@ -57,6 +61,8 @@ def main(
     out: Annotated[Path, typer.Option("-o", "--out", help="A JSON file.")] = Path("runs/speed.json"),
 ) -> None:
     """Measure the overhead on scenes and on a folder of JPEG pictures with PNG masks; print a table."""
+    if not process.environment().items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], process.environment())  # libraries read it as they load
     loaded = fgbg_zoo.load(model, device=device)
     with tempfile.TemporaryDirectory() as folder:
         write_folder(Path(folder) / "jpegs", pictures)
@@ -94,7 +100,10 @@ def compare(model: Model, argument: str, pictures: int, repeats: int, advance: C
     """Both ways in turns: the median milliseconds per picture of each, and of their ratio."""
     data = open_argument(argument, split="test")
     settings = {"batch_size": None, "limit": pictures, "metrics": load_suite("scenes").metrics}
-    ways = {"pure": lambda: pure(model, data, settings), "harness": lambda: harness(model, data, settings)}
+    ways: dict[str, Callable[[], None]] = {
+        "pure": lambda: pure(model, data, settings),
+        "harness": lambda: harness(model, data, settings),
+    }
     took: dict[str, list[float]] = {f"{name}{kind}": [] for name in ways for kind in ("", "_cpu")}
     for way in ways.values():
         way()

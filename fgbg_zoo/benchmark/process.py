@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Final
 
 _ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
-_DEFAULTS: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
+_DEFAULTS: Final = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
 """Unless set otherwise. Threads that wait by spinning, OpenMP's default, slow everything down several times where
-another process wants a core too."""
+another process or thread wants a core too. And glibc by default gives large tensors back to the system as soon as they
+are free, so that every batch costs its page faults anew."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def run_module(module: str, argument: Path, log: Path, timeout: float) -> Ended:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**_DEFAULTS, **_without_torchrun(os.environ), **_ENVIRONMENT},
+            env=environment(),
             start_new_session=True,
         )
         try:
@@ -52,6 +58,11 @@ def run_module(module: str, argument: Path, log: Path, timeout: float) -> Ended:
             return Ended(-signal.SIGKILL, timed_out=True)
         finally:
             _kill_group(process)
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of a job's process."""
+    return {**_DEFAULTS, **_without_torchrun(os.environ), **_ENVIRONMENT}
 
 
 def _without_torchrun(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fgbg_zoo.interfaces import Model
 
-_PIXELS: Final = {"cpu": 2**17, "cuda": 2**22, "mps": 2**20}
+_PIXELS: Final = {"cpu": 2**19, "cuda": 2**22, "mps": 2**20}
 _MOST: Final = {"cpu": 32, "cuda": 256, "mps": 64}
 
 

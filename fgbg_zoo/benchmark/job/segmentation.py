@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -22,6 +24,7 @@ from fgbg_zoo.data.base import Dataset
 from fgbg_zoo.data.base import Sample
 from fgbg_zoo.data.loading import batches
 from fgbg_zoo.data.pictures import resize
+from fgbg_zoo.errors import DataError
 from fgbg_zoo.interfaces import Model
 
 
@@ -33,7 +36,7 @@ def score(
     Each process of the group scores its share of the pictures; the first one writes the file.
     """
     metrics = make_metrics(settings["metrics"], "segmentation", model.device, outcome)
-    labelled = Labelled(data, settings["limit"], group)
+    labelled = Labelled(data, settings, model.device, group)
     scores = Scores(metrics)
     with Overlapped(scores.add) as add:
         for names, probabilities, masks in predictions(model, labelled, settings):
@@ -66,34 +69,36 @@ class Labelled:
     """The samples of a data set that have a mask and are this process's share, in order, once.
 
     Attributes:
+        batch: how many are computed at once.
         seen: how many samples there are, labelled or not, as far as iterated.
         order: the place of each labelled sample's name.
     """
 
-    def __init__(self, data: Dataset, limit: int | None, group: Group) -> None:
-        self.data, self.group = data, group
-        self.count = len(data) if limit is None else min(limit, len(data))
+    def __init__(self, data: Dataset, settings: dict[str, Any], device: torch.device, group: Group) -> None:
+        limit = settings["limit"]
+        self.data = data
+        self.indices = range(group.rank, len(data) if limit is None else min(limit, len(data)), group.world)
+        self.batch = batch_size(settings, device, *data[0].image.shape[-2:]) if self.indices else 1
         self.seen = 0
         self.order: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(self.group.rank, self.count, self.group.world):
+        for index in self.indices:
             sample = self.data[index]
             self.seen += 1
-            if sample.mask is not None:
-                self.order[sample.name] = index
-                yield sample
+            if sample.mask is None:
+                continue
+            name = sample.name or str(index)
+            if self.order.setdefault(name, index) != index:
+                raise DataError(f"Two pictures of '{self.data.name}' are named '{name}': each needs a name of its own.")
+            yield replace(sample, name=name)
 
 
 def predictions(
     model: Model, samples: Labelled, settings: dict[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], Tensor, Tensor]]:
     """Names, probabilities (B,1,H,W) and masks (B,1,H,W) on the model's device, at the masks' size."""
-    if samples.count == 0:
-        return
-    height, width = samples.data[0].image.shape[-2:]
-    size = batch_size(settings, model.device, height, width)
-    for batch in batches(samples, size):
+    for batch in batches(samples, samples.batch):
         assert batch.masks is not None
         masks = batch.masks.to(model.device)
         found = segment(model, batch.images, may_split=settings["batch_size"] is None)
