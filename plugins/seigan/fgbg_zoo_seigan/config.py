@@ -17,6 +17,7 @@ from fgbg_zoo_seigan.features import Backend
 from fgbg_zoo_seigan.features import Reading
 from fgbg_zoo_seigan.forward import CycleMask
 from fgbg_zoo_seigan.nets import Norm
+from fgbg_zoo_seigan.nets import Skip
 
 
 class Architecture(BaseModel):
@@ -39,10 +40,13 @@ class Architecture(BaseModel):
         description="channels of the U-Nets' levels; 64 at each that size has",
     )
     residuals: int = Field(2, ge=0, le=8, description="residual blocks where figure 3 draws two in a row")
+    skip: Skip = Field("concat", description="how the U-Nets' skips are joined, which figure 3 leaves open")
+    stem: bool = Field(False, description="a 1x1 convolution to the first width before the U-Nets' residual blocks")
     noise_channels: int = Field(1, ge=0, le=16, description="channels of N(0,1) noise that G_enh gets beside z")
     inpaint_sees_mask: bool = Field(False, description="G_inp gets the mask as a fourth channel")
     inpaint_copies: bool = Field(False, description="G_inp's output is used inside the mask only, the picture outside")
     enhance_adds: bool = Field(False, description="G_enh's output is added to z instead of replacing it")
+    mask_only: bool = Field(False, description="G_seg alone, without G_inp and G_enh; so for variant=nocycle")
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +96,9 @@ class SeiganSettings(LoopSettings):
     lambda_9: float = Field(1.0, ge=0, description="adversarial, enhanced composite (D_obj on y_hat)")
     lambda_10: float = Field(5.0, ge=0, description="identity of G_enh on pictures with an object")
     lambda_11: float = Field(5.0, ge=0, description="identity of G_inp on backgrounds")
+    square_background: bool = Field(
+        True, description="false: terms 1 and 2 are 1 - D_bg, as printed without a square, and not (1 - D_bg)^2"
+    )
 
     features: Backend = Field("vgg19", description="back-end of the texture and perceptual terms")
     taps: Reading = Field("relu", description="reading of VGG19's first and last five layers")
@@ -145,7 +152,8 @@ class SeiganSettings(LoopSettings):
     discriminator_layers: int = Field(3, ge=1, le=6)
     discriminator_norm: Norm | None = Field("instance", description="null for none")
     discriminator_spectral: bool = Field(False, description="spectral normalisation")
-    discriminator_global: bool = Field(False, description="a second score of the whole picture")
+    discriminator_global: bool = Field(False, description="a further score of the whole picture")
+    discriminator_scales: int = Field(1, ge=1, le=2, description="2: a second one each sees pictures at half the size")
     recalibrate: int = Field(512, ge=0, description="pictures on which batch statistics are estimated anew at the end")
 
     def model_post_init(self, context: Any) -> None:
@@ -154,12 +162,19 @@ class SeiganSettings(LoopSettings):
             raise ValueError(
                 "paste_shift moves the object, which the second pass does not undo: it needs variant=nocycle"
             )
-        seen = self.architecture.size // self.discriminator_shrink
+        if self.architecture.mask_only and self.variant == "full":
+            raise ValueError("architecture.mask_only has no networks for the cycle: it needs variant=nocycle")
+        seen = self.architecture.size // self.discriminator_shrink // self.discriminator_scales
         if seen >> self.discriminator_layers < 3:
             raise ValueError(
                 f"{self.discriminator_layers} discriminator_layers leave too little of the {seen} pixels that the "
                 f"discriminators see; they need {3 << self.discriminator_layers} or more"
             )
+
+    @property
+    def networks(self) -> Architecture:
+        """The architecture that is trained: of NoCycle, the mask's network alone."""
+        return self.architecture.model_copy(update={"mask_only": self.variant == "nocycle"})
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {

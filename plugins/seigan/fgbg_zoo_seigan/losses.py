@@ -1,7 +1,8 @@
 """The terms of SEIGAN's objective, as pure functions of tensors.
 
 Adversarial terms are least squares with real = 1 and fake = 0 (the note that records the formulas prints the two
-background terms without the square; the discriminators' are squared, so these are too). ``|.|`` is the mean absolute
+background terms without the square; the discriminators' are squared, so these are too, unless `linear_term` is asked
+for). ``|.|`` is the mean absolute
 value. A discriminator gives a list of score maps; a term is the mean over maps of each map's mean.
 """
 
@@ -20,6 +21,16 @@ Features = Sequence[Tensor]
 def real_term(scores: Scores) -> Tensor:
     """``(1 - D)^2``: a discriminator's term on real pictures, and a generator's on its fakes."""
     return torch.stack([(1 - score).square().mean() for score in scores]).mean()
+
+
+def linear_term(scores: Scores) -> Tensor:
+    """``1 - D``: a generator's term on its fakes without the square, as the note prints it; it has no lower bound."""
+    return torch.stack([(1 - score).mean() for score in scores]).mean()
+
+
+def mean_score(scores: Scores) -> Tensor:
+    """The mean of the scores, to watch."""
+    return torch.stack([score.mean() for score in scores]).mean()
 
 
 def fake_term(scores: Scores) -> Tensor:

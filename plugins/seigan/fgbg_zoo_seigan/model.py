@@ -20,7 +20,7 @@ from fgbg_zoo_seigan.nets import ResUNet
 
 
 class SEIGAN(nn.Module, Segmenter, Generator):
-    """The three networks that are kept after training: G_seg, G_inp and G_enh.
+    """The networks that are kept after training: G_seg, G_inp and G_enh, or for NoCycle G_seg alone.
 
     Args:
         **architecture: the fields of `Architecture`.
@@ -32,8 +32,9 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         super().__init__()
         self.architecture = a = Architecture(**architecture)
         self.g_seg = MaskNet(a.mask_width, a.mask_blocks, a.mask_norm, a.mask_stacks, a.mask_bias, a.mask_bound)
-        self.g_inp = ResUNet(3 + a.inpaint_sees_mask, a.widths, a.residuals, a.norm)
-        self.g_enh = ResUNet(3 + a.noise_channels, a.widths, a.residuals, a.norm)
+        if not a.mask_only:
+            self.g_inp = ResUNet(3 + a.inpaint_sees_mask, a.widths, a.residuals, a.norm, a.skip, a.stem)
+            self.g_enh = ResUNet(3 + a.noise_channels, a.widths, a.residuals, a.norm, a.skip, a.stem)
 
     def mask(self, x: Tensor) -> Tensor:
         """G_seg: (B,3,S,S) in [-1,1] to (B,1,S,S) in [0,1]."""
@@ -82,7 +83,8 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         Returns:
             Layers at the pictures' size: ``image`` the enhanced composite, ``foreground`` the picture that the object
             is cut from, ``background`` the background given, ``mask``; extras ``removed``, the picture without its
-            object, and ``coarse``, the composite before enhancement.
+            object, and ``coarse``, the composite before enhancement. The ablation NoCycle has neither enhancement
+            nor inpainting: its ``image`` is the coarse composite, and there is no ``removed``.
         """
         assert images is not None
         assert backgrounds is not None
@@ -90,20 +92,16 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         size = height, width
         x, y = self._to_own(images), self._to_own(backgrounds)
         mask = self.mask(x)
-        z = paste(mask, x, y)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(n, self.architecture.noise_channels, *z.shape[2:], generator=generator)
-        enhanced = self.enhance(z, noise)
-        removed = self.inpaint(x, mask)
         full_mask, target = resize(mask, size), resize(backgrounds, size)
-        coarse = paste(full_mask, images, target)
-        return Layers(
-            image=coarse if result == "coarse" else self._to_size(enhanced, size),
-            foreground=images,
-            background=target,
-            mask=full_mask,
-            extras={"removed": self._to_size(removed, size), "coarse": coarse},
-        )
+        image = coarse = paste(full_mask, images, target)
+        extras = {"coarse": coarse}
+        if not self.architecture.mask_only:
+            generator = torch.Generator().manual_seed(seed)
+            noise = torch.randn(n, self.architecture.noise_channels, *x.shape[2:], generator=generator)
+            if result == "full":
+                image = self._to_size(self.enhance(paste(mask, x, y), noise), size)
+            extras = {"removed": self._to_size(self.inpaint(x, mask), size), **extras}
+        return Layers(image=image, foreground=images, background=target, mask=full_mask, extras=extras)
 
     def _to_own(self, images: Tensor) -> Tensor:
         side = self.architecture.size

@@ -6,6 +6,7 @@ Axes: ``b`` pictures, ``c`` channels, ``h w`` pixels. Inside the networks pictur
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch import nn
 
 Norm = Literal["batch", "instance", "group"]
+Skip = Literal["concat", "sum"]
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
@@ -115,8 +117,9 @@ class MaskNet(nn.Module):
 class _Level(nn.Module):
     """One resolution of the U-Net: ``before`` on the way down, ``after`` on the way up."""
 
-    def __init__(self, inputs: int, width: int, residuals: int, norm: Norm) -> None:
+    def __init__(self, inputs: int, width: int, residuals: int, norm: Norm, skip: Skip) -> None:
         super().__init__()
+        self.skip = skip
         self.before = _before(inputs, width, residuals, norm)
         self.down = nn.Sequential(
             nn.Conv2d(width, width, 4, stride=2, padding=1, padding_mode="reflect"),
@@ -124,9 +127,15 @@ class _Level(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.after = nn.Sequential(
-            nn.Conv2d(2 * width, width, 3, padding=1, padding_mode="reflect"),
+            nn.Conv2d(2 * width if skip == "concat" else width, width, 3, padding=1, padding_mode="reflect"),
             *_residuals(width, residuals, norm),
         )
+
+    def join(self, risen: Tensor, skipped: Tensor) -> Tensor:
+        """``after`` of what comes from below and of what ``before`` made, (B,width,h,w) both."""
+        joined = torch.cat([risen, skipped], 1) if self.skip == "concat" else risen + skipped
+        out: Tensor = self.after(joined)
+        return out
 
 
 def _residuals(channels: int, count: int, norm: Norm) -> list[nn.Module]:
@@ -149,23 +158,35 @@ def _up(inputs: int, width: int, residuals: int, norm: Norm) -> nn.Sequential:
 
 
 class ResUNet(nn.Module):
-    """G_inp and G_enh: the residual U-Net of figure 3 (left), skips joined by concatenation.
+    """G_inp and G_enh: the residual U-Net of figure 3 (left).
 
     Args:
         inputs: channels of the input: 3, and 1 more for each channel of noise or for a mask.
         widths: channels of each level, full size first, and of the bottleneck; one more than there are halvings.
         residuals: residual blocks wherever the figure draws two in a row.
         norm: kind of normalisation; batch in the figure.
+        skip: how skips are joined, which the figure leaves open.
+        stem: a 1x1 convolution to the first width before everything, so that the first residual blocks do not run on
+            the bare channels of the picture, as the figure draws them.
     """
 
     def __init__(
-        self, inputs: int = 3, widths: Sequence[int] = (64,) * 7, residuals: int = 2, norm: Norm = "batch"
+        self,
+        inputs: int = 3,
+        widths: Sequence[int] = (64,) * 7,
+        residuals: int = 2,
+        norm: Norm = "batch",
+        skip: Skip = "concat",
+        stem: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) < 2:
             raise ValueError(f"a U-Net needs two widths and more, not {list(widths)}")
-        ins = [inputs, *widths[:-2]]
-        self.levels = nn.ModuleList(_Level(i, w, residuals, norm) for i, w in zip(ins, widths[:-1], strict=True))
+        self.stem = nn.Conv2d(inputs, widths[0], 1) if stem else nn.Identity()
+        ins = [widths[0] if stem else inputs, *widths[:-2]]
+        self.levels = nn.ModuleList(
+            _Level(i, width, residuals, norm, skip) for i, width in zip(ins, widths[:-1], strict=True)
+        )
         self.bottleneck = _before(widths[-2], widths[-1], residuals, norm)
         self.ups = nn.ModuleList(_up(i, w, residuals, norm) for w, i in pairwise(widths))
         self.out = nn.Conv2d(widths[0], 3, 1)
@@ -173,6 +194,7 @@ class ResUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,inputs,H,W), H and W divisible by 2 for each level, to (B,3,H,W) in (-1,1)."""
+        x = self.stem(x)
         skips = []
         for level in self.levels:
             assert isinstance(level, _Level)
@@ -181,19 +203,20 @@ class ResUNet(nn.Module):
         x = self.bottleneck(x)
         for level, up, skip in zip(reversed(self.levels), reversed(self.ups), reversed(skips), strict=True):
             assert isinstance(level, _Level)
-            x = level.after(torch.cat([up(x), skip], 1))
+            x = level.join(up(x), skip)
         return torch.tanh(self.out(x))
 
 
 class PatchDiscriminator(nn.Module):
-    """D_bg and D_obj: a PatchGAN with raw scores (least squares), after CycleGAN's, for the paper shows no layers.
+    """PatchGANs with raw scores (least squares), after CycleGAN's, for the paper shows no layers.
 
     Args:
         width: channels of the first layer.
         layers: halvings; 3 gives the 70x70 receptive field.
         norm: kind of normalisation; ``None`` for none.
         spectral: spectral normalisation of every convolution.
-        global_head: a second score from the mean of the last features, so that an absent object is seen.
+        global_head: a further score from the mean of the last features, so that an absent object is seen.
+        scales: 2 for a second PatchGAN that sees the picture at half its size, and so twice as much around each pixel.
     """
 
     def __init__(
@@ -203,7 +226,29 @@ class PatchDiscriminator(nn.Module):
         norm: Norm | None = "instance",
         spectral: bool = False,
         global_head: bool = False,
+        scales: int = 1,
     ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(_PatchGAN(width, layers, norm, spectral, global_head) for _ in range(scales))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The activations of every stage at every scale, for feature matching."""
+        return [feature for _, features in self._stages(x) for feature in features]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B,3,H,W) in [-1,1] to each scale's score map (B,1,h,w), and score (B,1) if there are global heads."""
+        return [score for scale, features in self._stages(x) for score in scale.scores(features[-1])]
+
+    def _stages(self, x: Tensor) -> Iterator[tuple[_PatchGAN, list[Tensor]]]:
+        for number, scale in enumerate(self.scales):
+            assert isinstance(scale, _PatchGAN)
+            yield scale, scale.features(x if number == 0 else nn.functional.avg_pool2d(x, 2**number))
+
+
+class _PatchGAN(nn.Module):
+    """A `PatchDiscriminator` at one scale."""
+
+    def __init__(self, width: int, layers: int, norm: Norm | None, spectral: bool, global_head: bool) -> None:
         super().__init__()
 
         def conv(i: int, o: int, stride: int) -> nn.Module:
@@ -226,16 +271,13 @@ class PatchDiscriminator(nn.Module):
         self.whole = nn.Linear(channels, 1) if global_head else None
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The activations of every stage, for feature matching."""
         found = []
         for stage in self.stages:
             x = stage(x)
             found.append(x)
         return found
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B,3,H,W) in [-1,1] to score maps: (B,1,h,w), and (B,1) from the global head if there is one."""
-        last = self.features(x)[-1]
+    def scores(self, last: Tensor) -> list[Tensor]:
         scores = [self.patch(last)]
         if self.whole is not None:
             scores.append(self.whole(last.mean((2, 3))))

@@ -66,7 +66,7 @@ class Objective:
         x_hat, y_hat = cycle.x_hat, cycle.y_hat
         if x_hat is None or y_hat is None:
             return found
-        add(1, s.lambda_1, lambda: losses.real_term(self._judge(self.d_bg, x_hat)))
+        add(1, s.lambda_1, lambda: self._background_term(x_hat))
         add(9, s.lambda_9, lambda: losses.real_term(self._judge(self.d_obj, y_hat)))
         add(10, s.lambda_10, lambda: losses.l1(networks.enhance(cycle.x), cycle.x))
         add(11, s.lambda_11, lambda: losses.l1(networks.inpaint(cycle.y, networks.mask(cycle.y)), cycle.y))
@@ -75,6 +75,10 @@ class Objective:
             if s.dobj_on_cycle:
                 found["dobj_on_cycle"] = s.lambda_9 * losses.real_term(self._judge(self.d_obj, cycle.x_cycle))
         return found
+
+    def _background_term(self, picture: Tensor) -> Tensor:
+        scores = self._judge(self.d_bg, picture)
+        return losses.real_term(scores) if self.settings.square_background else losses.linear_term(scores)
 
     def _judge(self, net: PatchDiscriminator, picture: Tensor) -> list[Tensor]:
         s = self.settings
@@ -87,7 +91,7 @@ class Objective:
 
     def _second_pass(self, x: Tensor, y: Tensor, x_cycle: Tensor, y_cycle: Tensor, add: Callable[..., None]) -> None:
         s, features = self.settings, self.features
-        add(2, s.lambda_2, lambda: losses.real_term(self._judge(self.d_bg, y_cycle)))
+        add(2, s.lambda_2, lambda: self._background_term(y_cycle))
         add(5, s.lambda_5, lambda: losses.l1(y, y_cycle))
         add(7, s.lambda_7, lambda: losses.l1(x, x_cycle))
         if features is None:
@@ -140,23 +144,32 @@ class Objective:
         filled = networks.inpaint(cycle.y, hole)
         return {"fill": self.settings.fill_weight * losses.masked_l1(filled, cycle.y, hole)}
 
-    def discriminator_terms(self, x: Tensor, y: Tensor, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+    def discriminator_terms(
+        self, x: Tensor, y: Tensor, fakes: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``d_bg`` and ``d_obj``: squares on real pictures, and the mean of squares over their kinds of fakes.
 
         Args:
             x: real pictures with an object.
             y: real backgrounds.
             fakes: by kind, without gradient: ``x_hat``, ``y_cycle`` for D_bg; ``z``, ``y_hat``, ``x_cycle`` for D_obj.
+
+        Returns:
+            The terms, and the mean score of each kind of picture, ``score_KIND``, ``x`` and ``y`` being the real ones.
         """
-        found = {}
+        found: dict[str, Tensor] = {}
+        watched: dict[str, Tensor] = {}
         for name, net, real, kinds in (
-            ("d_bg", self.d_bg, y, ("x_hat", "y_cycle")),
-            ("d_obj", self.d_obj, x, ("y_hat", "z", "x_cycle")),
+            ("d_bg", self.d_bg, "y", ("x_hat", "y_cycle")),
+            ("d_obj", self.d_obj, "x", ("y_hat", "z", "x_cycle")),
         ):
-            scores = [self._judge(net, fakes[kind]) for kind in kinds if kind in fakes]
+            scores = {kind: self._judge(net, fakes[kind]) for kind in kinds if kind in fakes}
             if scores:
-                found[name] = losses.discriminator_loss(self._judge(net, real), scores)
-        return found
+                given = self._judge(net, {"x": x, "y": y}[real])
+                found[name] = losses.discriminator_loss(given, list(scores.values()))
+                judged = {real: given, **scores}
+                watched |= {f"score_{kind}": losses.mean_score(each).detach() for kind, each in judged.items()}
+        return found, watched
 
 
 def _constant(features: list[Tensor]) -> list[Tensor]:

@@ -44,6 +44,8 @@ def recalibrate(networks: SEIGAN, objects: Dataset, backgrounds: Dataset, count:
     with _estimating(networks.g_seg):
         for x, _ in pairs():
             networks.mask(x)
+    if networks.architecture.mask_only:
+        return
     with _estimating(networks.g_inp), _estimating(networks.g_enh):
         for x, y in pairs():
             mask = networks.mask(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -53,7 +54,7 @@ class SeiganTask(Task):
     ) -> None:
         s = self.settings = settings
         self.samples, self.labelled = samples, labelled
-        self.networks = SEIGAN(**s.architecture.model_dump())
+        self.networks = SEIGAN(**s.networks.model_dump())
         self.d_bg, self.d_obj = (
             PatchDiscriminator(
                 s.discriminator_width,
@@ -61,6 +62,7 @@ class SeiganTask(Task):
                 s.discriminator_norm,
                 s.discriminator_spectral,
                 s.discriminator_global,
+                s.discriminator_scales,
             )
             for _ in range(2)
         )
@@ -125,8 +127,7 @@ class SeiganTask(Task):
         if s.dobj_on_cycle:
             kinds["x_cycle"] = cycle.x_cycle
         batch |= {f"fake_{kind}": fake.detach() for kind, fake in kinds.items() if fake is not None}
-        watched = {"mask_area": cycle.mask.mean((1, 2, 3)), "mask_softness": losses.mask_softness(cycle.mask)}
-        return total(terms), {**terms, **watched}
+        return total(terms), {**terms, **_watched(cycle)}
 
     def _cycle(self, x: Tensor, y: Tensor, progress: float) -> Cycle:
         s = self.settings
@@ -150,37 +151,47 @@ class SeiganTask(Task):
         fakes = {
             kind: pool.query(batch[f"fake_{kind}"]) for kind, pool in self.pools.items() if f"fake_{kind}" in batch
         }
-        terms = self.objective.discriminator_terms(batch["x"], batch["y"], fakes)
-        return total(terms), terms
+        terms, watched = self.objective.discriminator_terms(batch["x"], batch["y"], fakes)
+        return total(terms), {**terms, **watched}
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Tensor | None:
-        """A row each: picture, mask, object removed, background, coarse and enhanced composite; a column a picture."""
+        """A row each: picture, mask, object removed, background, coarse and enhanced composite; a column a picture.
+
+        NoCycle has the picture, the mask, the background and the coarse composite alone.
+        """
         networks = modules["generators"]
         assert isinstance(networks, SEIGAN)
         device = next(networks.parameters()).device
         x, y = (pictures.to(device) for pictures in self.samples)
         layers = networks.generate(len(x), images=x, backgrounds=y)
         mask = layers.mask.expand(-1, 3, -1, -1)
-        rows = torch.stack([x, mask, layers.extras["removed"], y, layers.extras["coarse"], layers.image])
-        return rearrange(rows, "row b c h w -> c (row h) (b w)").float().clamp(0, 1).cpu()
+        rows = [x, mask, y, layers.extras["coarse"]]
+        if "removed" in layers.extras:
+            rows = [x, mask, layers.extras["removed"], y, layers.extras["coarse"], layers.image]
+        return rearrange(torch.stack(rows), "row b c h w -> c (row h) (b w)").float().clamp(0, 1).cpu()
 
     @torch.no_grad()
     def evaluate(self, modules: Mapping[str, nn.Module]) -> Mapping[str, float]:
-        """Pooled IoU at 0.5, mean area and softness of the masks on the labelled pictures."""
+        """Pooled IoU at 0.5, mean area and softness of the masks on the labelled pictures.
+
+        Where G_seg has batch normalisation, also the IoU with each batch's own statistics, as in training: where that
+        is much higher, the running ones do not fit the pictures (see `recalibration`).
+        """
         if self.labelled is None:
             return {}
         networks = modules["generators"]
         assert isinstance(networks, SEIGAN)
-        device = next(networks.parameters()).device
         images, truth = self.labelled
-        masks = torch.cat([networks.segment(part.to(device)).float().cpu() for part in torch.split(images, 64)])
-        found, wanted = masks > 0.5, truth > 0.5
-        return {
-            "val_iou": float((found & wanted).sum() / (found | wanted).sum().clamp_min(1)),
+        masks = _segmented(networks, images)
+        found = {
+            "val_iou": _pooled_iou(masks, truth),
             "val_mask_area": float(masks.mean()),
             "val_mask_softness": float(losses.mask_softness(masks).mean()),
         }
+        if any(isinstance(module, nn.BatchNorm2d) for module in networks.g_seg.modules()):
+            found["val_iou_batch_statistics"] = _pooled_iou(_segmented(deepcopy(networks).train(), images), truth)
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """The pools, and the texture weight that was measured."""
@@ -194,3 +205,25 @@ class SeiganTask(Task):
         for kind, pool in self.pools.items():
             pool.load_state_dict(state["pools"][kind])
         self.objective.lambda_3 = state["lambda_3"]
+
+
+def _segmented(networks: SEIGAN, images: Tensor) -> Tensor:
+    device = next(networks.parameters()).device
+    return torch.cat([networks.segment(part.to(device)).float().cpu() for part in torch.split(images, 64)])
+
+
+def _pooled_iou(masks: Tensor, truth: Tensor) -> float:
+    found, wanted = masks > 0.5, truth > 0.5
+    return float((found & wanted).sum() / (found | wanted).sum().clamp_min(1))
+
+
+@torch.no_grad()
+def _watched(cycle: Cycle) -> dict[str, Tensor]:
+    """What to log of a step's pictures: the masks, and how much taking the object out changed inside and outside."""
+    mask, x_hat = cycle.mask, cycle.x_hat
+    found = {"mask_area": mask.mean((1, 2, 3)), "mask_softness": losses.mask_softness(mask)}
+    if x_hat is not None:
+        inside = (mask > 0.5).to(mask)
+        found["change_inside"] = losses.masked_l1(x_hat, cycle.x, inside)
+        found["change_outside"] = losses.masked_l1(x_hat, cycle.x, 1 - inside)
+    return found

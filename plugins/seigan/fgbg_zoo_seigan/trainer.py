@@ -111,7 +111,7 @@ class SeiganTrainer(Trainer):
             method="seigan",
             model=f"seigan-{objects.name}" + ("" if s.variant == "full" else f"-{s.variant}"),
             dataset=objects.name,
-            architecture=s.architecture.model_dump(mode="json"),
+            architecture=s.networks.model_dump(mode="json"),
             preprocessing={"size": s.architecture.size, "range": [-1, 1], "resize": "bilinear, antialiased"},
             training=training,
             license="Apache-2.0",

@@ -79,3 +79,27 @@ def test_discriminator_options() -> None:
     assert patch.shape[:2] == (3, 1)
     assert whole.shape == (3, 1)
     assert len(net.features(torch.rand(1, 3, 32, 32))) == 3
+
+
+def test_second_scale_judges_the_picture_at_half_its_size() -> None:
+    torch.manual_seed(0)
+    net = PatchDiscriminator(4, 2, norm=None, global_head=True, scales=2)
+    picture = torch.rand(1, 3, 32, 32)
+    full, _, half, _ = net(picture)
+    assert (full.shape[-1], half.shape[-1]) == (6, 2)
+    # Detail that the halving averages away does not reach the second scale.
+    detail = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(16, 16)
+    other_full, _, other_half, _ = net(picture + detail)
+    changed = [(a - b).abs().max().item() for a, b in ((full, other_full), (half, other_half))]
+    assert changed[0] > 1000 * changed[1]
+
+
+@pytest.mark.parametrize("skip", ["concat", "sum"])
+@pytest.mark.parametrize("stem", [False, True])
+def test_unet_options_keep_sizes_and_count_what_they_should(skip: str, stem: bool) -> None:
+    plain, net = ResUNet(4, (6, 6, 6)), ResUNet(4, (6, 6, 6), skip=skip, stem=stem)  # type: ignore[arg-type]
+    assert net(torch.rand(2, 4, 16, 16)).shape == (2, 3, 16, 16)
+    joining = 2 * (6 * 6 * 9) if skip == "sum" else 0  # two levels' convolutions see 6 channels less
+    first = plain.levels[0].before, net.levels[0].before
+    stemmed = 4 * 6 + 6 + _count(first[1]) - _count(first[0]) if stem else 0
+    assert _count(net) == _count(plain) - joining + stemmed

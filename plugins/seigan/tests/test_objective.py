@@ -127,6 +127,19 @@ def test_discriminators_by_hand() -> None:
 
     objective = Objective(_settings(), Judge(), Judge(), None)  # type: ignore[arg-type]
     one, half = torch.ones(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)
-    terms = objective.discriminator_terms(one, half, {"x_hat": half, "y_cycle": one, "y_hat": half, "z": half})
+    fakes = {"x_hat": half, "y_cycle": one, "y_hat": half, "z": half}
+    terms, watched = objective.discriminator_terms(one, half, fakes)
     assert terms["d_bg"].item() == pytest.approx(0.25 + (0.25 + 1) / 2)
     assert terms["d_obj"].item() == pytest.approx(0 + 0.25)
+    scores = {"y": 0.5, "x_hat": 0.5, "y_cycle": 1.0, "x": 1.0, "y_hat": 0.5, "z": 0.5}
+    assert {name: value.item() for name, value in watched.items()} == {f"score_{k}": v for k, v in scores.items()}
+
+
+@pytest.mark.parametrize(("square", "expected"), [(True, 2.25), (False, 1.5)])
+def test_background_terms_with_and_without_the_square(square: bool, expected: float) -> None:
+    settings = _settings(lambda_1=1.0, lambda_2=1.0, lambda_8=1.0, square_background=square)
+    networks, objective, x, y = _setup(settings)
+    objective.d_bg = objective.d_obj = lambda picture: [torch.full((len(picture), 1, 2, 2), -0.5)]  # type: ignore[assignment]
+    terms = objective.terms(networks, second_pass(networks, first_pass(networks, x, y)))
+    found = {name: term.item() for name, term in terms.items()}
+    assert found == pytest.approx({"lambda_1": expected, "lambda_2": expected, "lambda_8": 2.25})

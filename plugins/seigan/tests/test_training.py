@@ -1,6 +1,8 @@
 """The trainer on the embedded scenes, from settings to a snapshot that loads."""
 
+import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.model import SEIGAN
 from fgbg_zoo_seigan.recalibration import recalibrate
 from fgbg_zoo_seigan.trainer import SeiganTrainer
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 import fgbg_zoo
 from fgbg_zoo.errors import DataError
@@ -68,12 +72,51 @@ def test_snapshot_loads_and_says_how_it_was_made(tmp_path: Path) -> None:
         {"features": "disc", "lambda_3": "auto", "lambda_4": 1.0, "lambda_6": 1.0, "discriminator_global": True},
         {"features": "random", "lambda_3": "auto", "architecture": {**QUICK["architecture"], "norm": "group"}},
         {"architecture": {**QUICK["architecture"], "mask_stacks": 2, "noise_channels": 0}, "cycle_after": 0.5},
+        {
+            "architecture": {**QUICK["architecture"], "size": 32, "skip": "sum", "stem": True},
+            "square_background": False,
+            "discriminator_scales": 2,
+        },
     ],
-    ids=["nocycle", "readings", "disc", "random", "nets"],
+    ids=["nocycle", "readings", "disc", "random", "nets", "joins"],
 )
 def test_every_open_question_is_an_option_that_trains(tmp_path: Path, changes: dict[str, Any]) -> None:
     snapshot = _train(tmp_path, **changes)
     assert fgbg_zoo.load(str(snapshot), device="cpu").segment(torch.rand(1, 3, 16, 16)).isfinite().all()
+
+
+def test_nocycle_trains_the_mask_alone_and_generates_pastes(tmp_path: Path) -> None:
+    snapshot = _train(tmp_path, variant="nocycle")
+    config = json.loads((snapshot / "config.json").read_text())
+    assert config["architecture"]["mask_only"] is True
+    with safe_open(snapshot / "model.safetensors", "pt") as file:
+        assert {name.partition(".")[0] for name in file.keys()} == {"g_seg"}  # noqa: SIM118
+    model = fgbg_zoo.load(str(snapshot), device="cpu")
+    pictures, backgrounds = torch.rand(2, 2, 3, 16, 16)
+    layers = model.generate(images=pictures, backgrounds=backgrounds)
+    assert set(layers.extras) == {"coarse"}
+    torch.testing.assert_close(layers.image, layers.compose())
+    with pytest.raises(UsageError, match="needs variant=nocycle"):
+        SeiganTrainer("tiny", architecture={"mask_only": True})
+
+
+def test_log_watches_scores_and_what_the_inpainting_changes(tmp_path: Path) -> None:
+    _train(tmp_path)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for kind in ("x", "y", "x_hat", "y_cycle", "z", "y_hat"):
+        assert math.isfinite(float(rows[0][f"score_{kind}"]))
+    assert float(rows[0]["change_outside"]) >= 0
+    assert float(rows[0]["change_inside"]) >= 0
+
+
+def test_batch_normalisation_is_watched_with_both_statistics(tmp_path: Path) -> None:
+    architecture = {**QUICK["architecture"], "mask_norm": "batch"}
+    snapshot = _train(tmp_path, architecture=architecture, recalibrate=0)
+    evaluation = json.loads((snapshot / "config.json").read_text())["training"]["evaluation"]
+    assert 0 <= evaluation["val_iou_batch_statistics"] <= 1
+    tracked = load_file(snapshot / "model.safetensors")["g_seg.stacks.0.1.num_batches_tracked"]
+    assert tracked.item() == 3 * 3  # x, y_hat and y in each step: watching left the statistics alone
 
 
 def test_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
