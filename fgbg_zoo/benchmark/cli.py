@@ -12,6 +12,7 @@ import typer
 from fgbg_zoo.benchmark.main import Request
 from fgbg_zoo.benchmark.main import run
 from fgbg_zoo.cli.arguments import Precision
+from fgbg_zoo.cli.arguments import Strict
 from fgbg_zoo.errors import UsageError
 
 DEFAULT_OUT: Final = Path("runs/benchmark")
@@ -30,7 +31,8 @@ def benchmark(
         str | None, typer.Option(help=f"'all', names or patterns, {_SEPARATED}; 'all' if --models is not given.")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(help=f"Names, patterns or folders of snapshots, {_SEPARATED}; on every data set.")
+        str | None,
+        typer.Option(help=f"Names, patterns, snapshots' folders or hf:ORG/REPO@REVISION, {_SEPARATED}; on all data."),
     ] = None,
     data: Annotated[
         list[str] | None, typer.Option(metavar="NAME[=PATH]", help="A data set; repeatable. The suite's if left out.")
@@ -39,6 +41,7 @@ def benchmark(
         list[str] | None,
         typer.Option(metavar="NAME=PATH", help="Pictures of backgrounds alone for a data set of --data; repeatable."),
     ] = None,
+    strict: Strict = False,
     suite: Annotated[str, typer.Option(help="A protocol's name or YAML file.")] = "scenes",
     split: Annotated[str | None, typer.Option(help="Which split is scored; the suite says if left out.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Side of pictures and ground truth, in pixels.")] = None,
@@ -77,6 +80,7 @@ def benchmark(
             models=_list(models, "--models") if models is not None else [],
             data=data or [],
             backgrounds=_by_name(backgrounds or [], "--backgrounds"),
+            strict=strict,
             suite=suite,
             split=split,
             size=size,

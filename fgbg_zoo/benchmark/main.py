@@ -53,6 +53,7 @@ class Request:
     models: list[str]
     data: list[str]
     backgrounds: dict[str, str]
+    strict: bool
     suite: str
     split: str | None
     size: int | None
@@ -101,6 +102,7 @@ def lead(request: Request, leader: Leader | None = None) -> int:
     suite = load_suite(request.suite)
     methods, models = choose_methods(request.methods), choose_models(request.models)
     data = requested_data(request, suite)
+    own = own_data(request, suite, methods, data)
     metrics = check_metrics(request.metrics or suite.metrics)
     machine.check_device(request.device)
     if request.executor == "ray":
@@ -108,7 +110,7 @@ def lead(request: Request, leader: Leader | None = None) -> int:
         if ":" in request.device:
             raise UsageError("Ray chooses the GPU of a job: with --executor ray give --device cuda, without a number.")
     with files.lock(request.out), _stoppable():
-        found, plan = make_plan(request, suite, data, methods, models, metrics)
+        found, plan = make_plan(request, suite, data, own, methods, models, metrics)
         if request.dry_run:
             return _print_plan(plan, request)
         executor = _executor(request, found["device"], leader)
@@ -137,6 +139,8 @@ def requested_data(request: Request, suite: Suite) -> list[DataRequest]:
         split = request.split or (item.split if item else "test")
         size = request.size or (item.size if item else None) or suite.size
         options = dict(item.options) if item else {}
+        if request.strict and path:
+            options["strict"] = True
         if label in request.backgrounds:
             options["backgrounds"] = request.backgrounds[label]
         found.append(DataRequest(argument, label, split, size, options))
@@ -146,6 +150,17 @@ def requested_data(request: Request, suite: Suite) -> list[DataRequest]:
     if twice := {label for label in labels if labels.count(label) > 1}:
         raise UsageError(f"--data names '{min(twice)}' twice; give each data set a name of its own, NAME=PATH.")
     return found
+
+
+def own_data(request: Request, suite: Suite, methods: list[MethodSpec], named: list[DataRequest]) -> list[DataRequest]:
+    """The data sets, besides those named, that models of the methods are made for and that open by their names."""
+    if request.data or not suite.own_data:
+        return []
+    models = [registry.info(name) for method in methods for name in registry.list_models(method=method.name)]
+    known, there = registry.list_datasets(), {item.label for item in named}
+    names = dict.fromkeys(spec.dataset for spec in models if spec.dataset in known and spec.dataset not in there)
+    opening = [name for name in names if not registry.dataset_spec(name).needs_path]
+    return [DataRequest(name, name, request.split or "test", request.size or suite.size, {}) for name in opening]
 
 
 def _check_opens(name: str, suite: Suite, *, from_suite: bool) -> None:
@@ -177,19 +192,28 @@ def make_plan(
     request: Request,
     suite: Suite,
     data: list[DataRequest],
+    own: list[DataRequest],
     methods: list[MethodSpec],
     models: list[Chosen],
     metrics: tuple[str, ...],
 ) -> tuple[dict[str, Any], Plan]:
-    """Look at the machine and the data, and plan; gives the machine's environment, with the device to use, too."""
+    """Look at the machine and the data, and plan; gives the machine's environment, with the device to use, too.
+
+    Of ``own``, what cannot be opened is left out with a warning: nobody asked for it by name.
+    """
     fits = any(registry.info(name).fits for method in methods for name in registry.list_models(method=method.name))
     fits = fits or any(chosen.spec.fits for chosen in models)
-    wanted = [(item, item.split) for item in data] + [(item, "train") for item in data if fits]
+    everything = [*data, *own]
+    wanted = [(item, item.split) for item in everything] + [(item, "train") for item in everything if fits]
     wanted = list({(item.label, split): (item, split) for item, split in wanted}.values())
     found, identities = machine.Machine(request.out, request.timeout).ask(wanted)
     by_split = {(item.label, split): identity for (item, split), identity in zip(wanted, identities, strict=True)}
     for item in data:
         machine.check_identity(item, by_split[item.label, item.split])
+    for item in own:
+        if error := by_split[item.label, item.split].get("error"):
+            console.warning(f"Data set '{item.label}' is left out, because it cannot be opened: {error}")
+            everything.remove(item)
     for identity in identities:
         for problem in identity.get("problems", ()):
             console.warning(problem)
@@ -206,7 +230,7 @@ def make_plan(
         metrics=metrics,
     )
     planner = Planner(settings, request.seeds or suite.seeds, by_split)
-    return {**found, "device": device, "device_name": name}, planner.plan(data, methods, models)
+    return {**found, "device": device, "device_name": name}, planner.plan(everything, methods, models)
 
 
 def execute(plan: Plan, request: Request, executor: Executor) -> list[Result]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fgbg_zoo import registry
+from fgbg_zoo.access import Access
+from fgbg_zoo.access import parse_reference
 from fgbg_zoo.benchmark import files
 from fgbg_zoo.benchmark import keys
 from fgbg_zoo.benchmark.results import Result
@@ -138,17 +140,20 @@ def choose_methods(patterns: Iterable[str]) -> list[MethodSpec]:
 
 
 def choose_models(patterns: Iterable[str]) -> list[Chosen]:
-    """The models that names, patterns and snapshots' folders say.
+    """The models that names, patterns, snapshots' folders and ``hf:ORG/REPO@REVISION`` say.
 
     Raises:
         UnknownModelError: for a name that is not registered.
         UsageError: for a pattern that matches none, or a folder that is no snapshot.
+        HubError, WeightsNotFoundError: if a repository's snapshot cannot be had.
     """
     chosen: list[Chosen] = []
     for pattern in patterns:
-        folder = Path(pattern)
-        if (folder / CONFIG).is_file():
-            chosen.append(_from_folder(folder))
+        folder = Path(pattern).expanduser()
+        if pattern.startswith("hf:"):
+            chosen.append(_from_folder(_fetched(pattern), pattern))
+        elif (folder / CONFIG).is_file() and pattern not in registry.list_models():  # as `load` has it
+            chosen.append(_from_folder(folder, pattern))
         elif set(pattern) & set("*?["):
             if not (names := registry.list_models(pattern)):
                 raise UsageError(f"No model matches '{pattern}'; 'fgbg-zoo list' shows them all.")
@@ -158,12 +163,23 @@ def choose_models(patterns: Iterable[str]) -> list[Chosen]:
     return list(dict.fromkeys(chosen))
 
 
-def _from_folder(folder: Path) -> Chosen:
+def _fetched(reference: str) -> Path:
+    """The folder of a Hub repository's snapshot, fetched now: jobs then load the same files."""
+    from fgbg_zoo.hub import fetch_snapshot
+
+    repo_id, revision = parse_reference(reference)
+    return fetch_snapshot(repo_id, revision, Access())
+
+
+def _from_folder(folder: Path, given: str) -> Chosen:
+    """A snapshot; its row has the name in its config, and what was given too where a registered model has that name."""
     config = files.read_json(folder / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("method"), str):
         raise UsageError(f"{folder / CONFIG} does not say a method, so {folder} is no snapshot.")
     method = registry.method_spec(config["method"])
-    name = str(config.get("model") or folder.resolve().name)
+    name = str(config.get("model") or given.rpartition("/")[2] or folder.resolve().name)
+    if name in registry.list_models():
+        name = f"{name} ({given})"
     return Chosen(
         ModelSpec(name=name, method=method.name, dataset=str(config.get("dataset", "")), plugin=method.plugin), folder
     )

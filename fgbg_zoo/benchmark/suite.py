@@ -53,6 +53,8 @@ class Suite(BaseModel):
         metrics: the metrics' names.
         generated: how many pictures each generator makes.
         seeds: of the jobs.
+        own_data: whether to add, where the command line names no data, every registered data set that opens by its name
+            and that a model of a chosen method is made for.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,6 +68,7 @@ class Suite(BaseModel):
     metrics: list[str] = Field(min_length=1)
     generated: int = Field(default=512, ge=0)
     seeds: list[int] = Field(default=[0], min_length=1)
+    own_data: bool = False
 
 
 def shipped(kind: str) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from fgbg_zoo.cli.arguments import ModelName
 from fgbg_zoo.cli.arguments import Out
 from fgbg_zoo.cli.arguments import OwnOptions
 from fgbg_zoo.cli.arguments import PrecisionOption
+from fgbg_zoo.cli.arguments import Strict
 from fgbg_zoo.cli.arguments import new_app
 from fgbg_zoo.cli.method_options import parse_pairs
 from fgbg_zoo.cli.method_options import split_words
@@ -61,6 +62,7 @@ def generate(
     device: Device = "auto",
     precision: PrecisionOption = None,
     option: OwnOptions = None,
+    strict: Strict = False,
 ) -> None:
     """Make layered pictures.
 
@@ -83,7 +85,7 @@ def generate(
     from fgbg_zoo.cli.generator_inputs import open_inputs
 
     loaded = loaded or load_model(model, device, precision)
-    inputs = open_inputs(loaded, images, backgrounds, data, split, size)
+    inputs = open_inputs(loaded, images, backgrounds, data, split, size, strict=strict)
     sheet: ContactSheet | None = None
     with console.progress("generating", n) as advance:
         for start in range(0, n, batch_size):

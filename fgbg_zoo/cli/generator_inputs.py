@@ -49,6 +49,8 @@ def open_inputs(
     data: str | None,
     split: str,
     size: int | None,
+    *,
+    strict: bool = False,
 ) -> GeneratorInputs | None:
     """The pictures that a model's generator needs, or ``None`` if it needs none.
 
@@ -76,7 +78,7 @@ def open_inputs(
         raise UsageError(f"'{model.spec.name}' states no resolution; give --size.")
     streams = {name: _folder(path, side) for name, path in folders.items()}
     if data is not None and missing:
-        dataset = open_argument(data, split=split, size=side)
+        dataset = open_argument(data, split=split, size=side, strict=strict or None)
         streams |= {name: _dataset(dataset, name, data) for name in missing}
     return GeneratorInputs({name: streams[name] for name in needed})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 import fgbg_zoo
+from fgbg_zoo.testing.distributions import write_distribution
 
 
 def test_every_model_has_its_row(whole):
@@ -159,3 +161,35 @@ def test_the_dry_run_prints_the_plan_and_runs_nothing(whole, bench):
 def keys_of(ran, model):
     rows = json.loads((ran.folder / "run.json").read_text())["rows"]
     return [row["key"] for row in rows if row["model"] == model]
+
+
+def test_data_sets_that_models_bring_take_part_unless_they_cannot_be_opened(bench, site, tmp_path):
+    plugin = """
+        from fgbg_zoo import DatasetSpec, MethodSpec, ModelSpec, hookimpl
+
+        FGBG_ZOO_API = 1
+
+        @hookimpl
+        def fgbg_zoo_methods():
+            yield MethodSpec("own", "acme_nets:Threshold")
+
+        @hookimpl
+        def fgbg_zoo_models():
+            for data in ("own-good", "own-broken", "own-files"):
+                yield ModelSpec(f"model-of-{data}", "own", data, config={})
+
+        @hookimpl
+        def fgbg_zoo_datasets():
+            yield DatasetSpec("own-good", "fgbg_zoo.data.scenes:Scenes")
+            yield DatasetSpec("own-broken", "own_nothing:Missing")
+            yield DatasetSpec("own-files", "fgbg_zoo.data.folder:Folder", needs_path=True)
+    """
+    write_distribution(tmp_path / "site", "own-zoo", plugins={"own": "own_plugin"}, files={"own_plugin.py": plugin})
+    path = os.pathsep.join([str(tmp_path / "site"), str(site)])
+    ran = bench(tmp_path / "run", "--methods", "all", PYTHONPATH=path, FGBG_ZOO_PLUGINS="acme,own")
+    assert ran.code == 0, ran.err
+    found = {(row["model"] or row["method"], row["data"]): row["status"] for row in ran.rows}
+    assert found["model-of-own-good", "own-good"] == "ok"
+    assert found["own", "scenes"] == "no model"
+    assert {data for _, data in found} == {"scenes", "own-good"}
+    assert ran.err.count("'own-broken' is left out") == 1

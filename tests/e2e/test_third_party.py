@@ -101,12 +101,15 @@ def test_good_one_loads_and_ours_keeps_its_name(site: Path) -> None:
 
 
 def test_good_one_gets_its_row_among_all_methods(site: Path, tmp_path: Path) -> None:
-    options = ["--methods", "all", "--data", "discs", "--limit", "4", "--generated", "0", "--out", str(tmp_path)]
+    options = ["--methods", "all", "--limit", "4", "--generated", "0", "--out", str(tmp_path)]
     done = _run(site, str(ROOT / "benchmarks" / "run.py"), *options)
     assert done.returncode == 0, done.stderr
-    rows = {row["model"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
-    assert rows["border-colour-discs"]["metrics"]["iou_pooled"] == 1
-    assert {"mean-mask", "grabcut"} <= set(rows)
+    table = json.loads((tmp_path / "table.json").read_text())["rows"]
+    rows = {(row["model"] or row["method"], row["data"]): row for row in table}
+    assert rows["border-colour-discs", "discs"]["metrics"]["iou_pooled"] == 1
+    assert {(name, data) for name in ("mean-mask", "grabcut") for data in ("scenes", "discs")} <= set(rows)
+    assert rows["seigan-scenes", "scenes"]["status"] == "ok"
+    assert rows["seigan", "discs"]["status"] == "no model"
     assert "zoo-broken" in (tmp_path / "report.html").read_text()
 
 
