@@ -156,7 +156,8 @@ class Folder(Dataset):
         rest = f"; and {more} more" if more > 0 else ""
         left = f"{len(self._entries)} pictures are left" if self._entries else "no picture is left"
         count = f"{len(self.problems)} file{'s' if len(self.problems) > 1 else ''}"
-        return f"{count} of {self.path} cannot be used, {left}: {named}{rest}."
+        them = "them" if len(self.problems) > 1 else "it"
+        return f"{count} of {self.path} cannot be used, {left}: {named}{rest}. Repair or remove {them}."
 
 
 def _backgrounds_path(root: Path, given: str | Path | None) -> Path | None:

@@ -262,7 +262,7 @@ def test_every_file_that_cannot_be_used_is_named_in_one_warning(damaged: Path) -
         assert reasons[file].startswith(reason)
     text = str(caught[0].message)
     assert text.startswith(f"12 files of {damaged} cannot be used, 2 pictures are left: ")
-    assert text.endswith("; and 2 more.")
+    assert text.endswith("; and 2 more. Repair or remove them.")
     assert text.count(str(damaged)) == 1
     assert "\n" not in text
 
