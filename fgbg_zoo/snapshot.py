@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -225,7 +226,9 @@ def _draft_of(folder: Path) -> Iterator[Path]:
             draft.mkdir()
             try:
                 yield draft
-            except SafetensorError as error:  # the library reports an OSError of its own, such as a full disk, as text
+            except SafetensorError as error:  # the library reports an OSError of its own as text
+                if f"os error {errno.ENOSPC}" in str(error):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
                 raise OutputError(f"The weights of {folder} cannot be written: {error}.") from error
             for path in draft.iterdir():
                 _sync(path)

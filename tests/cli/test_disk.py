@@ -9,6 +9,10 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
+
+from fgbg_zoo.errors import OutputError
+from fgbg_zoo.snapshot import write_snapshot
 
 
 @contextlib.contextmanager
@@ -67,3 +71,13 @@ def test_a_full_disk(cli, toy, photos, tmp_path, verb):
     assert done.code == 1
     assert "No space left" in done.sentence
     assert str(out) in done.sentence
+
+
+def test_a_snapshot_on_a_full_disk(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with mounted(out, "-o", "size=256k"):
+        with pytest.raises(OutputError, match=r"No space left in .* to write snapshot; free some") as refused:
+            write_snapshot(out / "snapshot", nn.Linear(512, 512), method="toy", architecture={})
+        assert "\n" not in str(refused.value)
+        assert list(out.iterdir()) == []
