@@ -16,6 +16,7 @@ from fgbg_zoo.benchmark.job import cost
 from fgbg_zoo.benchmark.job.batches import batch_size
 from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.metrics import make_metrics
+from fgbg_zoo.benchmark.job.metrics import scoring_device
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.sheet import SheetMaker
 from fgbg_zoo.data.base import Dataset
@@ -36,12 +37,14 @@ def score(
 
     Each process of the group makes its share of the batches; the speed is that of the first one.
     """
-    images = make_metrics(settings["metrics"], "images", model.device, outcome)
-    layers = make_metrics(settings["metrics"], "layers", model.device, outcome)
+    place = scoring_device(model.device)
+    images = make_metrics(settings["metrics"], "images", place, outcome)
+    layers = make_metrics(settings["metrics"], "layers", place, outcome)
     count = settings["generated"]
     side, seconds, timed, made = 0, 0.0, 0, 0
     try:
-        for batch, took in generate(model, data, settings, seed, count, group):
+        for generated, took in generate(model, data, settings, seed, count, group):
+            batch = generated.to(place)
             for metric in images.values():
                 metric.update(batch.image, real=False)
             for metric in layers.values():
@@ -62,7 +65,7 @@ def score(
     made, side = sum(count for count, _ in gathered), max(side for _, side in gathered)
     outcome.metrics |= _values(layers, outcome)
     outcome.settings |= {"generated": made, "generated_size": side}
-    outcome.settings["real_pictures"] = _add_real(images, _at_size(data, side), made, model.device, group)
+    outcome.settings["real_pictures"] = _add_real(images, _at_size(data, side), made, place, group)
     outcome.metrics |= _values(images, outcome)
 
 

@@ -11,6 +11,11 @@ from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo.metrics import make_metric
 
 
+def scoring_device(device: torch.device) -> torch.device:
+    """Where what a model on a device makes is scored: there, or on the CPU where there is no float64 (Apple's MPS)."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def make_metrics(names: list[str], kind: str, device: torch.device, outcome: Outcome) -> dict[str, Metric]:
     """The metrics of a kind by name, on a device; one that cannot be computed here is left out with a note."""
     made: dict[str, Metric] = {}

@@ -17,6 +17,7 @@ from fgbg_zoo.benchmark.job.batches import segment
 from fgbg_zoo.benchmark.job.group import ALONE
 from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.metrics import make_metrics
+from fgbg_zoo.benchmark.job.metrics import scoring_device
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.overlap import Overlapped
 from fgbg_zoo.benchmark.job.scores import Scores
@@ -35,12 +36,13 @@ def score(
 
     Each process of the group scores its share of the pictures; the first one writes the file.
     """
-    metrics = make_metrics(settings["metrics"], "segmentation", model.device, outcome)
+    place = scoring_device(model.device)
+    metrics = make_metrics(settings["metrics"], "segmentation", place, outcome)
     labelled = Labelled(data, settings, model.device, group)
     scores = Scores(metrics)
     with Overlapped(scores.add) as add:
         for names, probabilities, masks in predictions(model, labelled, settings):
-            add(names, probabilities, masks)
+            add(names, probabilities.to(place), masks.to(place))
     gathered = group.gather((labelled.seen, labelled.order))
     seen, order = sum(count for count, _ in gathered), {name: at for _, part in gathered for name, at in part.items()}
     outcome.settings |= {"pictures": seen, "unscored": seen - len(order)}
