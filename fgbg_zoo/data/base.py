@@ -85,12 +85,19 @@ class Dataset(TorchDataset[Sample], ABC):
         """The same data set at another split or size; what is ``None`` stays as it is.
 
         Raises:
-            UsageError: for a split that it does not have, or a data set of a plugin that `open_dataset` did not open.
+            UsageError: for a split that it does not have, or for another split or size of a data set of a plugin that
+                `open_dataset` did not open.
         """
+        split, size = split or self.split, size or self.size
         if self._opening is None:
-            raise UsageError(f"Data set '{self.name}' was made by hand; open it with open_dataset to reopen it.")
+            if (split, size) == (self.split, self.size):
+                return self
+            raise UsageError(
+                f"Data set '{self.name}' was made by hand as split '{self.split}' at size {self.size}, and split "
+                f"'{split}' at size {size} is needed: make it so, or open it with open_dataset."
+            )
         name, path, label, options = self._opening
-        return open_dataset(name, path, split=split or self.split, size=size or self.size, label=label, **options)
+        return open_dataset(name, path, split=split, size=size, label=label, **options)
 
     def backgrounds(self) -> Dataset | None:
         """Pictures of backgrounds alone, unpaired with the samples, or ``None`` if there are none."""

@@ -88,8 +88,10 @@ def test_reopening_keeps_what_it_is_not_told() -> None:
     assert isinstance(reopened, Dots)
     assert (reopened.path, reopened.split, reopened.size, reopened.count) == ("x", "test", 8, 5)
     assert reopened.name == "points"
-    with pytest.raises(UsageError, match="made by hand"):
-        Dots(Path("x"), split="test", size=None, count=1).reopen(split="train")
+    handmade = Dots(Path("x"), split="test", size=8, count=1)
+    assert handmade.reopen(size=8) is handmade
+    with pytest.raises(UsageError, match="made by hand as split 'test' at size 8, and split 'test' at size 16"):
+        handmade.reopen(size=16)
 
 
 def test_the_defaults_of_the_interface() -> None:

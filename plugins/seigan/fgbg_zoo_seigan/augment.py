@@ -5,16 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fgbg_zoo.data.pictures import resize
+
+def enlarged_side(factor: float, size: int) -> int:
+    """The side of the pictures that crops of ``size`` pixels are taken from."""
+    return round(factor * size)
 
 
-def random_crop(pictures: Tensor, factor: float, size: int) -> Tensor:
-    """(B,C,H,W) to (B,C,size,size): enlarged to ``factor * size`` and cropped, at a place of each picture's own."""
-    large = round(factor * size)
-    pictures = resize(pictures, (large, large))
-    if large == size:
+def random_crop(pictures: Tensor, size: int) -> Tensor:
+    """(B,C,H,H) to (B,C,size,size): a square at a place of each picture's own."""
+    room = pictures.shape[-1] - size + 1
+    if room == 1:
         return pictures
-    room = large - size + 1
     tops, lefts = torch.randint(room, (len(pictures),)).tolist(), torch.randint(room, (len(pictures),)).tolist()
     return torch.stack(
         [

@@ -140,7 +140,7 @@ class SeiganSettings(LoopSettings):
     pool_size: int = Field(50, ge=0, description="pictures in each pool of fakes")
     flip: bool = Field(True, description="mirror pictures at random")
     crop: float = Field(
-        1.12, ge=1, le=2, description="pictures are enlarged by this and cropped at random; 1 for no crop"
+        1.12, ge=1, le=2, description="pictures are read larger by this and cropped at random; 1 for no crop"
     )
     colour_jitter: float = Field(
         0.0, ge=0, le=1, description="largest change of brightness and contrast of what the discriminators see"

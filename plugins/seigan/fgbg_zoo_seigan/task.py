@@ -108,7 +108,7 @@ class SeiganTask(Task):
         """The same mirroring and cropping for both streams, and the networks' range [-1,1]."""
         s = self.settings
         for name in ("x", "y"):
-            pictures = random_crop(batch[name], s.crop, s.architecture.size)
+            pictures = random_crop(batch[name], s.architecture.size)
             pictures = (random_flip(pictures) if s.flip else pictures) * 2 - 1
             batch[name] = pictures.contiguous(memory_format=torch.channels_last)
         return batch

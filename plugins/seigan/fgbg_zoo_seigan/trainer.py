@@ -22,6 +22,7 @@ from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training import TrainResult
 from fgbg_zoo.training import fit
 from fgbg_zoo.training import seed_everything
+from fgbg_zoo_seigan.augment import enlarged_side
 from fgbg_zoo_seigan.config import PRESETS
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.model import SEIGAN
@@ -60,8 +61,9 @@ class SeiganTrainer(Trainer):
         s = self.configured
         source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
         objects = data.reopen(size=s.architecture.size)
-        backgrounds = objects.backgrounds()
-        if backgrounds is None:
+        enlarged = data.reopen(size=enlarged_side(s.crop, s.architecture.size))  # which random crops are taken from
+        backgrounds, enlarged_backgrounds = objects.backgrounds(), enlarged.backgrounds()
+        if backgrounds is None or enlarged_backgrounds is None:
             raise DataError(
                 f"SEIGAN learns from pictures without an object too, and '{data.name}' has none: "
                 "give a folder of backgrounds with --backgrounds PATH."
@@ -69,9 +71,8 @@ class SeiganTrainer(Trainer):
         seed_everything(s.seed)
         task = SeiganTask(s, _samples(objects, backgrounds), _labelled(objects))
         identity = s.model_dump(mode="json", exclude=set(LoopSettings.model_fields))
-        result = fit(
-            task, {"x": objects, "y": backgrounds}, out, s, identity=identity, resume=resume, on_event=on_event
-        )
+        streams = {"x": enlarged, "y": enlarged_backgrounds}
+        result = fit(task, streams, out, s, identity=identity, resume=resume, on_event=on_event)
         folder = Path(out) / "snapshot"
         if result.is_main:
             self._write(folder, task, result, objects, backgrounds, source)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.augment import colour_jitter
+from fgbg_zoo_seigan.augment import random_crop
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.forward import Cycle
 from fgbg_zoo_seigan.forward import first_pass
@@ -14,9 +17,13 @@ from fgbg_zoo_seigan.forward import threshold
 from fgbg_zoo_seigan.forward import to_8_bits
 from fgbg_zoo_seigan.model import SEIGAN
 from fgbg_zoo_seigan.objective import Objective
+from fgbg_zoo_seigan.trainer import SeiganTrainer
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+
+import fgbg_zoo
+from fgbg_zoo import Dataset
 
 ARCHITECTURE = {"size": 32, "mask_width": 4, "mask_blocks": 1, "widths": (4, 4, 4), "residuals": 1}
 
@@ -159,3 +166,35 @@ def test_discriminators_too_deep_for_what_they_see_are_refused() -> None:
     with pytest.raises(ValueError, match="need 24 or more"):
         _settings(discriminator_shrink=2, discriminator_layers=3)
     assert _settings(discriminator_shrink=2, discriminator_layers=2).discriminator_layers == 2
+
+
+def test_crops_are_windows_of_pictures_that_are_read_larger() -> None:
+    torch.manual_seed(0)
+    large = torch.rand(16, 3, 12, 12)
+    crops = random_crop(large, 10)
+    assert crops.shape == (16, 3, 10, 10)
+    places = set()
+    for picture, crop in zip(large, crops, strict=True):
+        windows = picture.unfold(1, 10, 1).unfold(2, 10, 1)  # c, top, left, h, w
+        found = (windows == crop[:, None, None]).all(-1).all(-1).all(0).nonzero()
+        assert len(found) == 1
+        places.add(tuple(found[0].tolist()))
+    assert len(places) > 4
+    assert torch.equal(random_crop(large, 12), large)
+
+
+def test_training_reads_its_pictures_at_the_size_that_crops_are_taken_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[str, int | None] = {}
+
+    def stop(task: object, streams: dict[str, Dataset], *arguments: object, **options: object) -> None:
+        sizes.update({name: data.size for name, data in streams.items()})
+        raise InterruptedError
+
+    monkeypatch.setattr("fgbg_zoo_seigan.trainer.fit", stop)
+    data = fgbg_zoo.open_dataset("scenes", split="train")
+    architecture = {"size": 32, "mask_width": 4, "mask_blocks": 1, "widths": (4, 4)}
+    with pytest.raises(InterruptedError):
+        SeiganTrainer("tiny", crop=1.25, architecture=architecture).fit(data, tmp_path)
+    assert sizes == {"x": 40, "y": 40}
