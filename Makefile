@@ -46,10 +46,10 @@ $(READY): pyproject.toml $(PACKAGES:%=plugins/%/pyproject.toml)
 	done; \
 	if [ -z "$$found" ]; then echo "No Python 3.11 or newer was found; say which with PYTHON=..." >&2; exit 1; fi; \
 	echo "Setting up $(VENV) with $$found (a few minutes, once)" >&2; \
-	if ! $$found -m venv $(VENV) >/dev/null 2>&1; then \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1 && ! $$found -m venv $(VENV) >/dev/null 2>&1; then \
 		$$found -m venv --clear --without-pip $(VENV) && \
 		$$found -m pip --python $(BIN)/python install --quiet --ignore-installed pip || { \
-			echo "$$found can make no virtual environment; on Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+			echo "$$found cannot make $(VENV) with pip in it; on Debian and Ubuntu: sudo apt install python3-venv" >&2; \
 			rm -rf $(VENV); exit 1; \
 		}; \
 	fi

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import Final
 
 from fgbg_zoo import registry
 from fgbg_zoo.benchmark import environment
@@ -41,8 +42,12 @@ from fgbg_zoo.benchmark.runner import require_ray
 from fgbg_zoo.benchmark.suite import Suite
 from fgbg_zoo.benchmark.suite import load_suite
 from fgbg_zoo.cli import console
+from fgbg_zoo.errors import FgbgZooError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.spec import MethodSpec
+
+_PATIENCE: Final = 300.0
+"""Seconds that opening a data set may take which nobody asked for by name."""
 
 
 @dataclass(frozen=True)
@@ -201,20 +206,30 @@ def make_plan(
 
     Of ``own``, what cannot be opened is left out with a warning: nobody asked for it by name.
     """
+    data = list(data)
     fits = any(registry.info(name).fits for method in methods for name in registry.list_models(method=method.name))
     fits = fits or any(chosen.spec.fits for chosen in models)
-    everything = [*data, *own]
-    wanted = [(item, item.split) for item in everything] + [(item, "train") for item in everything if fits]
-    wanted = list({(item.label, split): (item, split) for item, split in wanted}.values())
-    found, identities = machine.Machine(request.out, request.timeout).ask(wanted)
-    by_split = {(item.label, split): identity for (item, split), identity in zip(wanted, identities, strict=True)}
-    for item in data:
-        machine.check_identity(item, by_split[item.label, item.split])
+    by_split: dict[tuple[str, str], Any] = {}
+
+    def look(items: list[DataRequest], timeout: float) -> dict[str, Any]:
+        wanted = [(item, item.split) for item in items] + [(item, "train") for item in items if fits]
+        wanted = list({(item.label, split): (item, split) for item, split in wanted}.values())
+        found, identities = machine.Machine(request.out, timeout).ask(wanted)
+        known = {(item.label, split): identity for (item, split), identity in zip(wanted, identities, strict=True)}
+        for item in items:
+            machine.check_identity(item, known[item.label, item.split])
+        by_split.update(known)
+        return found
+
+    found = look(data, request.timeout)
     for item in own:
-        if error := by_split[item.label, item.split].get("error"):
+        try:
+            look([item], min(request.timeout, _PATIENCE))  # in a process of its own: a plugin may do anything
+        except FgbgZooError as error:
             console.warning(f"Data set '{item.label}' is left out, because it cannot be opened: {error}")
-            everything.remove(item)
-    for identity in identities:
+        else:
+            data.append(item)
+    for identity in by_split.values():
         for problem in identity.get("problems", ()):
             console.warning(problem)
     device, name = machine.pick_device(request.device, found)
@@ -230,7 +245,7 @@ def make_plan(
         metrics=metrics,
     )
     planner = Planner(settings, request.seeds or suite.seeds, by_split)
-    return {**found, "device": device, "device_name": name}, planner.plan(everything, methods, models)
+    return {**found, "device": device, "device_name": name}, planner.plan(data, methods, models)
 
 
 def execute(plan: Plan, request: Request, executor: Executor) -> list[Result]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,19 +149,31 @@ def choose_models(patterns: Iterable[str]) -> list[Chosen]:
         HubError, WeightsNotFoundError: if a repository's snapshot cannot be had.
     """
     chosen: list[Chosen] = []
-    for pattern in patterns:
+    snapshots: dict[str, Chosen] = {}
+    for pattern in dict.fromkeys(patterns):
         folder = Path(pattern).expanduser()
         if pattern.startswith("hf:"):
-            chosen.append(_from_folder(_fetched(pattern), pattern))
+            snapshots[pattern] = _from_folder(_fetched(pattern), pattern.rpartition("/")[2])
         elif (folder / CONFIG).is_file() and pattern not in registry.list_models():  # as `load` has it
-            chosen.append(_from_folder(folder, pattern))
+            snapshots[pattern] = _from_folder(folder, folder.resolve().name)
         elif set(pattern) & set("*?["):
             if not (names := registry.list_models(pattern)):
                 raise UsageError(f"No model matches '{pattern}'; 'fgbg-zoo list' shows them all.")
             chosen += [Chosen(registry.info(name)) for name in names]
         else:
             chosen.append(Chosen(registry.info(pattern)))
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys([*chosen, *_told_apart(snapshots)]))
+
+
+def _told_apart(snapshots: dict[str, Chosen]) -> list[Chosen]:
+    """Snapshots by what was given for them: that is added to a name which a registered model or another has."""
+    names = [*registry.list_models(), *(each.spec.name for each in snapshots.values())]
+    return [
+        replace(each, spec=replace(each.spec, name=f"{each.spec.name} ({given})"))
+        if names.count(each.spec.name) > 1
+        else each
+        for given, each in snapshots.items()
+    ]
 
 
 def _fetched(reference: str) -> Path:
@@ -171,15 +184,13 @@ def _fetched(reference: str) -> Path:
     return fetch_snapshot(repo_id, revision, Access())
 
 
-def _from_folder(folder: Path, given: str) -> Chosen:
-    """A snapshot; its row has the name in its config, and what was given too where a registered model has that name."""
+def _from_folder(folder: Path, otherwise: str) -> Chosen:
+    """A snapshot under the name in its config, or under another if it has none."""
     config = files.read_json(folder / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("method"), str):
         raise UsageError(f"{folder / CONFIG} does not say a method, so {folder} is no snapshot.")
     method = registry.method_spec(config["method"])
-    name = str(config.get("model") or given.rpartition("/")[2] or folder.resolve().name)
-    if name in registry.list_models():
-        name = f"{name} ({given})"
+    name = str(config.get("model") or otherwise)
     return Chosen(
         ModelSpec(name=name, method=method.name, dataset=str(config.get("dataset", "")), plugin=method.plugin), folder
     )

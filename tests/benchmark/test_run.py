@@ -175,16 +175,31 @@ def test_data_sets_that_models_bring_take_part_unless_they_cannot_be_opened(benc
 
         @hookimpl
         def fgbg_zoo_models():
-            for data in ("own-good", "own-broken", "own-files"):
+            for data in ("own-good", "own-broken", "own-dead", "own-files"):
                 yield ModelSpec(f"model-of-{data}", "own", data, config={})
 
         @hookimpl
         def fgbg_zoo_datasets():
             yield DatasetSpec("own-good", "fgbg_zoo.data.scenes:Scenes")
-            yield DatasetSpec("own-broken", "own_nothing:Missing")
+            yield DatasetSpec("own-broken", "own_data:broken")
+            yield DatasetSpec("own-dead", "own_data:dead")
             yield DatasetSpec("own-files", "fgbg_zoo.data.folder:Folder", needs_path=True)
     """
-    write_distribution(tmp_path / "site", "own-zoo", plugins={"own": "own_plugin"}, files={"own_plugin.py": plugin})
+    data = """
+        import os
+
+        def broken(path, *, split, size):
+            raise RuntimeError("my server is down")
+
+        def dead(path, *, split, size):
+            os._exit(3)
+    """
+    write_distribution(
+        tmp_path / "site",
+        "own-zoo",
+        plugins={"own": "own_plugin"},
+        files={"own_plugin.py": plugin, "own_data.py": data},
+    )
     path = os.pathsep.join([str(tmp_path / "site"), str(site)])
     ran = bench(tmp_path / "run", "--methods", "all", PYTHONPATH=path, FGBG_ZOO_PLUGINS="acme,own")
     assert ran.code == 0, ran.err
@@ -192,4 +207,5 @@ def test_data_sets_that_models_bring_take_part_unless_they_cannot_be_opened(benc
     assert found["model-of-own-good", "own-good"] == "ok"
     assert found["own", "scenes"] == "no model"
     assert {data for _, data in found} == {"scenes", "own-good"}
-    assert ran.err.count("'own-broken' is left out") == 1
+    assert ran.err.count("'own-broken' is left out") == ran.err.count("'own-dead' is left out") == 1
+    assert "my server is down" in ran.err

@@ -15,6 +15,8 @@ from fgbg_zoo import Model
 from fgbg_zoo import ModelSpec
 from fgbg_zoo import Segmenter
 from fgbg_zoo.benchmark.job import segmentation
+from fgbg_zoo.benchmark.job.group import ALONE
+from fgbg_zoo.benchmark.job.group import Group
 from fgbg_zoo.benchmark.job.metrics import scoring_device
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.data.base import Dataset
@@ -48,12 +50,23 @@ class Named(Dataset):
         return "named"
 
 
-def score(data: Dataset, table: Path, batch_size: int | None) -> Outcome:
+class Half(Group):
+    """The first of two processes; the second one had the pictures that are given."""
+
+    def __init__(self, others: dict[str, int]) -> None:
+        super().__init__(rank=0, world=2)
+        object.__setattr__(self, "others", others)
+
+    def gather(self, value: object) -> list[object]:
+        return [value, (len(self.others), self.others)]
+
+
+def score(data: Dataset, table: Path, batch_size: int | None, group: Group = ALONE) -> Outcome:
     device = torch.device("cpu")
     model = Model(ModelSpec("reds", "reds"), MethodSpec("reds"), Reds(), {}, device=device, dtype=torch.float32)
     outcome = Outcome()
     settings = {"metrics": ["iou_pooled"], "limit": None, "batch_size": batch_size}
-    segmentation.score(model, data, settings, outcome, table)
+    segmentation.score(model, data, settings, outcome, table, group)
     return outcome
 
 
@@ -74,6 +87,8 @@ def test_every_labelled_picture_is_counted_once_in_order(tmp_path, batch_size):
 def test_two_pictures_of_one_name_are_refused(tmp_path):
     with pytest.raises(DataError, match="'twice'"):
         score(Named(["twice", "once", "twice"]), tmp_path / "table.csv", None)
+    with pytest.raises(DataError, match="'twice'"):
+        score(Named(["twice", "twice"]), tmp_path / "table.csv", None, Half({"twice": 1}))
 
 
 def test_scores_need_float64():

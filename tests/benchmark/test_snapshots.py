@@ -28,18 +28,21 @@ def snapshot(folder: Path, gain: float, model: str) -> Path:
 def test_snapshots_of_folders_and_of_the_hub_have_rows_of_their_own(bench, tmp_path):
     mine = snapshot(tmp_path / "mine", -4.0, "acme-good")  # a registered model's name
     other = snapshot(tmp_path / "other", 2.0, "other")
+    same = snapshot(tmp_path / "same", 3.0, "other")
+    nameless = snapshot(tmp_path / "nameless", 3.0, "")
     with HubServer() as hub:
         content = {path.name: path.read_bytes() for path in other.iterdir()}
         commit = hub.add("lab/other", content)
         environment = {name: v for name, v in hub.environment(tmp_path / "home").items() if name != "HF_HUB_OFFLINE"}
-        models = f"acme-good,{mine},hf:lab/other@{commit}"
+        models = f"acme-good,{mine},hf:lab/other@{commit},{same},{nameless}/"
         ran = bench(tmp_path / "run", "--models", models, **environment, HF_HUB_OFFLINE="0")
         assert ran.code == 0, ran.err
         again = bench(tmp_path / "run", "--models", models, **environment, HF_HUB_OFFLINE="1")
     rows = {row["model"]: row for row in ran.rows}
-    assert set(rows) == {"acme-good", f"acme-good ({mine})", "other"}
+    twins = {f"other (hf:lab/other@{commit})", f"other ({same})"}
+    assert set(rows) == {"acme-good", f"acme-good ({mine})", *twins, "nameless"}
     assert rows["acme-good"]["metrics"]["iou_pooled"] != rows[f"acme-good ({mine})"]["metrics"]["iou_pooled"]
-    assert "3 of 3 results are there already" in again.err
+    assert "5 of 5 results are there already" in again.err
 
 
 @pytest.mark.parametrize("reference", ["hf:lab", "hf:lab/absent"])

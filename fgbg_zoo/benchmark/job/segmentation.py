@@ -44,7 +44,12 @@ def score(
         for names, probabilities, masks in predictions(model, labelled, settings):
             add(names, probabilities.to(place), masks.to(place))
     gathered = group.gather((labelled.seen, labelled.order))
-    seen, order = sum(count for count, _ in gathered), {name: at for _, part in gathered for name, at in part.items()}
+    seen = sum(count for count, _ in gathered)
+    order: dict[str, int] = {}
+    for _, part in gathered:
+        if twice := sorted(order.keys() & part.keys()):
+            raise two_of_one_name(data, twice[0])
+        order |= part
     outcome.settings |= {"pictures": seen, "unscored": seen - len(order)}
     if not order:
         outcome.notes.append("none of the pictures has a mask, so there is nothing to score")
@@ -65,6 +70,11 @@ def compute(metrics: dict[str, Metric]) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
         return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
+def two_of_one_name(data: Dataset, name: str) -> DataError:
+    """The error for a data set whose pictures cannot be told apart."""
+    return DataError(f"Two pictures of '{data.name}' are named '{name}': each needs a name of its own.")
 
 
 class Labelled:
@@ -92,7 +102,7 @@ class Labelled:
                 continue
             name = sample.name or str(index)
             if self.order.setdefault(name, index) != index:
-                raise DataError(f"Two pictures of '{self.data.name}' are named '{name}': each needs a name of its own.")
+                raise two_of_one_name(self.data, name)
             yield replace(sample, name=name)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch import nn
 
 from fgbg_zoo.data import Dataset
+from fgbg_zoo.data.pictures import resize
 from fgbg_zoo_seigan.forward import paste
 from fgbg_zoo_seigan.model import SEIGAN
 
@@ -24,7 +25,7 @@ def recalibrate(networks: SEIGAN, objects: Dataset, backgrounds: Dataset, count:
 
     Args:
         networks: in evaluation mode; changed in place. Without batch normalisation nothing changes.
-        objects: pictures with an object, at the networks' size.
+        objects: pictures with an object, brought to the networks' size here.
         backgrounds: pictures without.
         count: how many of each to use; 0 leaves the statistics as they are.
         batch: pictures at a time.
@@ -33,13 +34,15 @@ def recalibrate(networks: SEIGAN, objects: Dataset, backgrounds: Dataset, count:
     batch = min(batch, max(total, 1))
     device = next(networks.parameters()).device
 
+    side = networks.architecture.size
+
+    def read(data: Dataset, start: int) -> Tensor:
+        pictures = torch.stack([data[index].image for index in range(start, start + batch)])
+        return resize(pictures.to(device), (side, side)) * 2 - 1
+
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, total - total % batch, batch):
-            x, y = (
-                torch.stack([data[index].image for index in range(start, start + batch)]).to(device) * 2 - 1
-                for data in (objects, backgrounds)
-            )
-            yield x, y
+            yield read(objects, start), read(backgrounds, start)
 
     with _estimating(networks.g_seg):
         for x, _ in pairs():

@@ -83,7 +83,7 @@ class SeiganTask(Task):
 
     def _extractor(self) -> FeatureExtractor | None:
         s = self.settings
-        if s.lambda_3 == 0 and s.lambda_4 == 0 and s.lambda_6 == 0:
+        if s.variant == "nocycle" or (s.lambda_3 == 0 and s.lambda_4 == 0 and s.lambda_6 == 0):
             return None
         if s.features == "disc":
             return DiscriminatorFeatures(self.d_bg, self.d_obj)
@@ -127,7 +127,7 @@ class SeiganTask(Task):
         if s.dobj_on_cycle:
             kinds["x_cycle"] = cycle.x_cycle
         batch |= {f"fake_{kind}": fake.detach() for kind, fake in kinds.items() if fake is not None}
-        return total(terms), {**terms, **_watched(cycle)}
+        return total(terms), {**terms, **watched(cycle)}
 
     def _cycle(self, x: Tensor, y: Tensor, progress: float) -> Cycle:
         s = self.settings
@@ -218,7 +218,7 @@ def _pooled_iou(masks: Tensor, truth: Tensor) -> float:
 
 
 @torch.no_grad()
-def _watched(cycle: Cycle) -> dict[str, Tensor]:
+def watched(cycle: Cycle) -> dict[str, Tensor]:
     """What to log of a step's pictures: the masks, and how much taking the object out changed inside and outside."""
     mask, x_hat = cycle.mask, cycle.x_hat
     found = {"mask_area": mask.mean((1, 2, 3)), "mask_softness": losses.mask_softness(mask)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fgbg_zoo import provenance
 from fgbg_zoo.data import Dataset
+from fgbg_zoo.data.pictures import resize
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Event
@@ -60,18 +61,18 @@ class SeiganTrainer(Trainer):
         """
         s = self.configured
         source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
-        objects = data.reopen(size=s.architecture.size)
-        enlarged = data.reopen(size=enlarged_side(s.crop, s.architecture.size))  # which random crops are taken from
-        backgrounds, enlarged_backgrounds = objects.backgrounds(), enlarged.backgrounds()
-        if backgrounds is None or enlarged_backgrounds is None:
+        objects = data.reopen(size=enlarged_side(s.crop, s.architecture.size))  # random crops are taken from these
+        backgrounds = objects.backgrounds()
+        if backgrounds is None:
             raise DataError(
                 f"SEIGAN learns from pictures without an object too, and '{data.name}' has none: "
                 "give a folder of backgrounds with --backgrounds PATH."
             )
         seed_everything(s.seed)
-        task = SeiganTask(s, _samples(objects, backgrounds), _labelled(objects))
+        side = s.architecture.size
+        task = SeiganTask(s, _samples(objects, backgrounds, side), _labelled(objects, side))
         identity = s.model_dump(mode="json", exclude=set(LoopSettings.model_fields))
-        streams = {"x": enlarged, "y": enlarged_backgrounds}
+        streams = {"x": objects, "y": backgrounds}
         result = fit(task, streams, out, s, identity=identity, resume=resume, on_event=on_event)
         folder = Path(out) / "snapshot"
         if result.is_main:
@@ -126,16 +127,16 @@ def _merged(preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _samples(objects: Dataset, backgrounds: Dataset) -> tuple[Tensor, Tensor]:
+def _samples(objects: Dataset, backgrounds: Dataset, side: int) -> tuple[Tensor, Tensor]:
     count = min(_SHOWN, len(objects), len(backgrounds))
     x, y = (torch.stack([data[index].image for index in range(count)]) for data in (objects, backgrounds))
-    return x, y
+    return resize(x, (side, side)), resize(y, (side, side))
 
 
-def _labelled(objects: Dataset) -> tuple[Tensor, Tensor] | None:
+def _labelled(objects: Dataset, side: int) -> tuple[Tensor, Tensor] | None:
     """Pictures of the ``val`` split with masks, to watch; masks are never trained on."""
     try:
-        watched = objects.reopen(split="val")
+        watched = objects.reopen(split="val", size=side)
     except (UsageError, DataError):  # there is none, or it is empty
         return None
     samples = [sample for sample in (watched[i] for i in range(min(_WATCHED, len(watched)))) if sample.mask is not None]
