@@ -37,9 +37,11 @@ class Pair:
     Attributes:
         probabilities: (B,1,H,W) float64.
         masks: (B,1,H,W) bool.
+        scores: what metrics that took this pair found for each picture, (B,) float64, by the metric's class.
     """
 
     def __init__(self, probabilities: Any, masks: Any, device: torch.device | None = None) -> None:
+        self.scores: dict[type[Any], Tensor] = {}
         self.probabilities = soft = check_map(probabilities, "probabilities", device)
         if not isinstance(masks, Tensor):
             raise InputError(f"masks must be a torch tensor (B,1,H,W), not a {type(masks).__name__}.")

@@ -40,6 +40,13 @@ class SegmentationMean(TakesPairs, MeanOverPictures):
     def scores(self, pair: Pair) -> Tensor:
         """The score (B,) or curve (B, ``points``) of each picture."""
 
+    def of_each(self, scores: Tensor) -> Tensor | None:
+        """The score (B,) of each picture, whose mean is the metric's value; ``None`` if it has no such thing."""
+        return None if self.points else scores
+
     def count(self, pair: Pair) -> None:
-        """Add the pictures' scores."""
-        self.add(self.scores(pair))
+        """Add the pictures' scores, and leave each picture's in the pair."""
+        scores = self.scores(pair)
+        self.add(scores)
+        if (each := self.of_each(scores)) is not None:
+            pair.scores[type(self)] = each

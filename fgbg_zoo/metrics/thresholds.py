@@ -86,6 +86,10 @@ class MeanE(SegmentationMean):
         total = torch.where(area == 0, pixels - predicted, torch.where(area == pixels, predicted, aligned))
         return total / max(pixels - 1, 1)
 
+    def of_each(self, scores: Tensor) -> Tensor:
+        """The mean over thresholds (B,)."""
+        return scores.mean(-1)
+
     def compute(self) -> Tensor:
         """The mean over thresholds and pictures."""
         return self.mean().mean()

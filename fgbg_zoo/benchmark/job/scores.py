@@ -21,7 +21,8 @@ from fgbg_zoo.metrics.segmentation import TakesPairs
 
 _COUNTS: Final = ("tp", "fp", "fn", "tn")
 _POOLED: Final = {"iou": "iou_pooled"}
-_MEANS: Final = {"iou_per_image": "iou", "dice": "dice", "mae": "mae"}
+_ALWAYS: Final = {"iou_per_image": "iou", "dice": "dice", "mae": "mae"}
+"""The columns that are there whatever the metrics, by the metric whose mean they have."""
 
 
 class Scores:
@@ -39,12 +40,15 @@ class Scores:
     def add(self, names: tuple[str, ...], probabilities: Tensor, masks: Tensor) -> None:
         """Count the probabilities (B,1,H,W) in [0,1] and masks (B,1,H,W) in {0,1} of some pictures."""
         pair = Pair(probabilities, masks)
-        for metric in self.metrics.values():
+        columns = per_image(pair)
+        for name, metric in self.metrics.items():
             if isinstance(metric, TakesPairs):
                 metric.update(pair)
             else:
                 metric.update(probabilities, masks)
-        self._scores.append({**per_image(pair), **dict(zip(_COUNTS, pair.counts.unbind(-1), strict=True))})
+            if name not in _ALWAYS and (each := pair.scores.get(type(metric))) is not None:
+                columns[name] = each
+        self._scores.append({**columns, **dict(zip(_COUNTS, pair.counts.unbind(-1), strict=True))})
         self._names += names
 
     def collected(self) -> tuple[list[str], list[dict[str, Tensor]]]:
@@ -74,7 +78,8 @@ class PerPicture:
 
     Attributes:
         names: of the pictures.
-        columns: (N,) by name: ``iou``, ``dice``, ``accuracy``, ``mae`` and the counts of pixels.
+        columns: (N,) by name: ``iou``, ``dice``, ``accuracy``, ``mae``, each metric that is a mean over pictures of a
+            score of its own, and the counts of pixels.
     """
 
     names: list[str]
@@ -88,7 +93,8 @@ class PerPicture:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % bootstrap intervals over pictures, by metric."""
         counts = torch.stack([self.columns[name] for name in _COUNTS], dim=-1).numpy()
-        means = {name: self.columns[column].numpy() for name, column in _MEANS.items()}
+        others = {name: name for name in self.columns if name not in (*_COUNTS, *_ALWAYS.values(), "accuracy")}
+        means = {name: self.columns[column].numpy() for name, column in (_ALWAYS | others).items()}
         found = all_intervals(counts, means)
         return {_POOLED.get(name, name): interval for name, interval in found.items()}
 
