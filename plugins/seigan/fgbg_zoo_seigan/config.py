@@ -189,6 +189,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "tiny": {
         "steps": 6_000,
         "batch_size": 8,
+        "evaluate_every": 250,
         "architecture": {
             "size": 64,
             "norm": "group",
