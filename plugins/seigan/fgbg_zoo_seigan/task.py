@@ -151,8 +151,8 @@ class SeiganTask(Task):
         fakes = {
             kind: pool.query(batch[f"fake_{kind}"]) for kind, pool in self.pools.items() if f"fake_{kind}" in batch
         }
-        terms, watched = self.objective.discriminator_terms(batch["x"], batch["y"], fakes)
-        return total(terms), {**terms, **watched}
+        terms, scores = self.objective.discriminator_terms(batch["x"], batch["y"], fakes)
+        return total(terms), {**terms, **scores}
 
     @torch.no_grad()
     def sample(self, modules: Mapping[str, nn.Module]) -> Tensor | None:
