@@ -114,6 +114,11 @@ class SeiganSettings(LoopSettings):
     fill_weight: float = Field(
         0.0, ge=0, description="weight of filling the found masks' holes in real backgrounds; not in the paper"
     )
+    self_training_weight: float = Field(
+        0.0, ge=0, description="weight of finding cut-outs again, moved onto other pictures; not in the paper"
+    )
+    self_training_after: float = Field(0.3, ge=0, le=1, description="share of the steps after which that starts")
+    self_training_shift: float = Field(0.125, ge=0, le=0.5, description="and how far they are moved at most")
     straight_through: bool = Field(
         False, description="cut with the mask's threshold at 0.5 instead of the soft mask; its gradient passes straight"
     )
@@ -123,10 +128,10 @@ class SeiganSettings(LoopSettings):
     cap: float = Field(0.05, ge=0, description="mean change, in [-1,1] units, that it leaves alone there")
     total_variation: float = Field(0.0, ge=0, description="weight of the mask's total variation; not in the paper")
     cycle_noise: float = Field(
-        0.0, ge=0, description="noise on x_hat and y_hat before the second pass; not in the paper"
+        0.0, ge=0, description="noise on x_hat and y_hat as the second pass's networks see them; not in the paper"
     )
     cycle_quantise: bool = Field(
-        False, description="x_hat and y_hat are rounded to 8 bits before the second pass, gradients pass straight"
+        False, description="the second pass's networks see x_hat and y_hat in 8 bits, gradients pass straight"
     )
     paste_shift: float = Field(
         0.0, ge=0, le=0.5, description="largest shift of the cut-out before pasting; for nocycle"

@@ -20,11 +20,14 @@ class Networks(Protocol):
     def mask(self, x: Tensor) -> Tensor:
         """G_seg: (B,3,H,W) in [-1,1] to (B,1,H,W) in [0,1]."""
 
-    def inpaint(self, x: Tensor, mask: Tensor) -> Tensor:
-        """G_inp: a picture and the mask of what to take out, to the picture without it."""
+    def inpaint(self, x: Tensor, mask: Tensor, seen: Tensor | None = None) -> Tensor:
+        """G_inp: a picture and the mask of what to take out, to the picture without it.
 
-    def enhance(self, z: Tensor) -> Tensor:
-        """G_enh: a coarse composite to a harmonised one."""
+        What it copies comes from ``x``; what it computes, from ``seen`` if that is given.
+        """
+
+    def enhance(self, z: Tensor, *, seen: Tensor | None = None) -> Tensor:
+        """G_enh: a coarse composite to a harmonised one; ``seen`` as for `inpaint`."""
 
 
 @dataclass
@@ -109,17 +112,20 @@ def second_pass(
         networks: the three networks.
         cycle: of the first pass; completed in place and returned.
         cycle_mask: ``"recompute"`` segments y_hat; ``"reuse"`` takes the first mask (a reading of figure 2's label).
-        cycle_noise: standard deviation of noise on x_hat and y_hat, which breaks details hidden at low amplitude.
-        cycle_quantise: round them to 256 levels, to the same end.
+        cycle_noise: standard deviation of noise on x_hat and y_hat as the networks see them, which breaks details
+            hidden at low amplitude. What a network copies stays free of it: otherwise D_bg would tell y_cycle by the
+            noise outside of the mask, and masks would grow to cover it.
+        cycle_quantise: round what the networks see to 256 levels, to the same end.
         straight_through: as in `first_pass`.
     """
     assert cycle.x_hat is not None
     assert cycle.y_hat is not None
-    x_hat, y_hat = (_disturb(picture, cycle_noise, cycle_quantise) for picture in (cycle.x_hat, cycle.y_hat))
-    cycle.mask2 = networks.mask(y_hat) if cycle_mask == "recompute" else cycle.mask
+    x_hat, y_hat = cycle.x_hat, cycle.y_hat
+    seen_x, seen_y = (_disturb(picture, cycle_noise, cycle_quantise) for picture in (x_hat, y_hat))
+    cycle.mask2 = networks.mask(seen_y) if cycle_mask == "recompute" else cycle.mask
     used = threshold(cycle.mask2) if straight_through else cycle.mask2
-    cycle.x_cycle = networks.enhance(paste(used, y_hat, x_hat))
-    cycle.y_cycle = networks.inpaint(y_hat, used)
+    cycle.x_cycle = networks.enhance(paste(used, y_hat, x_hat), seen=paste(used, seen_y, seen_x))
+    cycle.y_cycle = networks.inpaint(y_hat, used, seen_y)
     return cycle
 
 

@@ -70,6 +70,15 @@ def perceptual_loss(a: Features, b: Features) -> Tensor:
     return torch.stack([l1(x, y) for x, y in zip(a, b, strict=True)]).sum()
 
 
+def cross_entropy(mask: Tensor, target: Tensor) -> Tensor:
+    """(B,): the mean binary cross-entropy of masks in [0,1] with targets of 0 and 1, in float32.
+
+    A likelihood below 1e-4 counts as that. Not a term of the paper.
+    """
+    likelihood = torch.where(target > 0, mask, 1 - mask).float()
+    return -likelihood.clamp_min(1e-4).log().mean((1, 2, 3))
+
+
 def binarisation(mask: Tensor) -> Tensor:
     """``mean min(m, 1 - m)``: 0 for a binary mask, 1/2 for a grey one. Not a term of the paper."""
     return torch.minimum(mask, 1 - mask).mean()

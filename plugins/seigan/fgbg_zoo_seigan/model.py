@@ -41,18 +41,24 @@ class SEIGAN(nn.Module, Segmenter, Generator):
         mask: Tensor = self.g_seg(x)
         return mask
 
-    def inpaint(self, x: Tensor, mask: Tensor) -> Tensor:
-        """G_inp: x with what the mask marks taken out (set to 0, the middle of [-1,1]) and filled."""
-        kept = (1 - mask) * x
+    def inpaint(self, x: Tensor, mask: Tensor, seen: Tensor | None = None) -> Tensor:
+        """G_inp: x with what the mask marks taken out (set to 0, the middle of [-1,1]) and filled.
+
+        ``seen`` is what the network looks at if not x; with ``inpaint_copies`` the rest is copied from x all the same.
+        """
+        kept = (1 - mask) * (x if seen is None else seen)
         filled: Tensor = self.g_inp(torch.cat([kept, mask], 1) if self.architecture.inpaint_sees_mask else kept)
         return paste(mask, filled, x) if self.architecture.inpaint_copies else filled
 
-    def enhance(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
-        """G_enh: a coarse composite and noise (B,noise_channels,S,S), drawn here if not given, to a harmonised one."""
+    def enhance(self, z: Tensor, noise: Tensor | None = None, *, seen: Tensor | None = None) -> Tensor:
+        """G_enh: a coarse composite and noise (B,noise_channels,S,S), drawn here if not given, to a harmonised one.
+
+        ``seen`` is what the network looks at if not z; with ``enhance_adds`` its output is added to z all the same.
+        """
         channels = self.architecture.noise_channels
         if noise is None:
             noise = z.new_empty(len(z), channels, *z.shape[2:]).normal_()
-        out: Tensor = self.g_enh(torch.cat([z, noise.to(z)], 1))
+        out: Tensor = self.g_enh(torch.cat([z if seen is None else seen, noise.to(z)], 1))
         return (z + out).clamp(-1, 1) if self.architecture.enhance_adds else out
 
     def segment(self, images: Tensor, **options: Any) -> Tensor:

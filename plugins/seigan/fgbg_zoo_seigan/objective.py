@@ -10,11 +10,13 @@ from torch.nn import functional
 
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.augment import colour_jitter
+from fgbg_zoo_seigan.augment import random_shift
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import FeatureExtractor
 from fgbg_zoo_seigan.features import Role
 from fgbg_zoo_seigan.forward import Cycle
 from fgbg_zoo_seigan.forward import Networks
+from fgbg_zoo_seigan.forward import paste
 from fgbg_zoo_seigan.nets import PatchDiscriminator
 
 TEXTURE_AT_FIRST = 10.0
@@ -143,6 +145,30 @@ class Objective:
         hole = (cycle.mask > 0.5).to(cycle.y)
         filled = networks.inpaint(cycle.y, hole)
         return {"fill": self.settings.fill_weight * losses.masked_l1(filled, cycle.y, hole)}
+
+    def self_training(self, networks: Networks, cycle: Cycle, progress: float) -> dict[str, Tensor]:
+        """The weighted error of finding the found masks again in composites, where they are known.
+
+        The cut-outs are moved at random and pasted with softened outlines, so that neither their place nor a hard seam
+        tells where they are; a cut-out of nothing or of the whole picture is left out. It teaches G_seg alone. Not a
+        term of the paper; the idea is that of training a segmenter on the pictures that a layered generator composes.
+
+        Args:
+            networks: for G_seg.
+            cycle: its first pass.
+            progress: the share of the training's steps that are done.
+        """
+        s = self.settings
+        if s.self_training_weight == 0 or progress < s.self_training_after:
+            return {}
+        with torch.no_grad():
+            hard = (cycle.mask > 0.5).to(cycle.x)
+            picture, hard = random_shift(cycle.x, hard, s.self_training_shift)
+            composite = paste(functional.avg_pool2d(hard, 3, 1, 1), picture, cycle.y)
+        area = hard.mean((1, 2, 3))
+        used = ((area > 0) & (area < 1)).to(area)
+        error = (losses.cross_entropy(networks.mask(composite), hard) * used).sum() / used.sum().clamp_min(1)
+        return {"self_training": s.self_training_weight * error}
 
     def discriminator_terms(
         self, x: Tensor, y: Tensor, fakes: dict[str, Tensor]

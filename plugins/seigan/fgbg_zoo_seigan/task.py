@@ -120,6 +120,7 @@ class SeiganTask(Task):
         terms = self.objective.terms(self.networks, cycle)
         terms |= self.objective.priors(cycle.mask, progress)
         terms |= self.objective.cap(cycle)
+        terms |= self.objective.self_training(self.networks, cycle, progress)
         if s.variant == "full":
             terms |= self.objective.fill(self.networks, cycle)
         kinds: dict[str, Tensor | None] = {"z": cycle.z}

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from fgbg_zoo_seigan import losses
@@ -19,10 +21,10 @@ class Constant:
     def mask(self, x: Tensor) -> Tensor:
         return torch.full_like(x[:, :1], self.value)
 
-    def inpaint(self, x: Tensor, mask: Tensor) -> Tensor:
+    def inpaint(self, x: Tensor, mask: Tensor, seen: Tensor | None = None) -> Tensor:
         return (1 - mask) * x
 
-    def enhance(self, z: Tensor) -> Tensor:
+    def enhance(self, z: Tensor, *, seen: Tensor | None = None) -> Tensor:
         return z
 
 
@@ -72,6 +74,13 @@ def test_priors_by_hand() -> None:
     assert torch.allclose(losses.mask_softness(mask), torch.tensor([0.1, 0.1]))
 
 
+def test_cross_entropy_by_hand() -> None:
+    mask = torch.tensor([0.9, 0.2, 0.5, 1.0]).view(2, 1, 1, 2)
+    target = torch.tensor([1.0, 0.0, 1.0, 0.0]).view(2, 1, 1, 2)
+    expected = [-(math.log(0.9) + math.log(0.8)) / 2, -(math.log(0.5) + math.log(1e-4)) / 2]
+    assert losses.cross_entropy(mask, target).tolist() == pytest.approx(expected, rel=1e-5)
+
+
 @given(st.integers(0, 2**31))
 def test_paste_is_exact_at_the_ends_and_convex_between(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -104,6 +113,30 @@ def test_cycle_of_empty_and_full_masks() -> None:
     assert torch.equal(full.x_cycle, x)
     assert full.y_cycle is not None
     assert full.y_cycle.abs().max() == 0
+
+
+def test_noise_on_the_second_pass_is_seen_and_not_copied() -> None:
+    seen = []
+
+    class Copying(Constant):
+        def mask(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return super().mask(x)
+
+        def inpaint(self, x: Tensor, mask: Tensor, seen: Tensor | None = None) -> Tensor:
+            return super().inpaint(x, mask) if seen is None else paste(mask, seen, x)
+
+    x, y = torch.rand(2, 1, 3, 8, 8) * 2 - 1
+    networks = Copying(0.0)
+    cycle = second_pass(networks, first_pass(networks, x, y), cycle_noise=0.1)
+    assert cycle.y_hat is not None
+    assert not torch.allclose(seen[1], cycle.y_hat)
+    assert torch.equal(cycle.y_cycle, cycle.y_hat)
+    assert torch.equal(cycle.x_cycle, x)
+    inside = second_pass(Copying(1.0), first_pass(Copying(1.0), x, y), cycle_noise=0.1)
+    assert inside.y_hat is not None
+    assert inside.y_cycle is not None
+    assert 0 < (inside.y_cycle - inside.y_hat).abs().mean() < 0.2
 
 
 def test_second_mask_is_recomputed_or_reused() -> None:

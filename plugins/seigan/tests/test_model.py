@@ -70,6 +70,24 @@ def test_enhancement_can_add_to_its_input() -> None:
     assert torch.equal(model.enhance(z), z)
 
 
+def test_what_is_copied_or_added_to_is_not_what_is_seen() -> None:
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    x, seen = torch.rand(2, 1, 3, 32, 32) * 2 - 1
+    model = _model(inpaint_copies=True, enhance_adds=True)
+    filled = model.inpaint(x, mask, seen)
+    assert torch.equal(filled, torch.where(mask.bool(), model.inpaint(seen, mask), x))
+    noise = torch.zeros(1, 1, 32, 32)
+    with torch.no_grad():
+        model.g_enh.out.weight.mul_(0.01)  # what is added stays small enough not to be clamped
+    x, seen = x / 2, seen / 2
+    added = model.enhance(seen, noise) - seen
+    assert torch.allclose(model.enhance(x, noise, seen=seen), x + added, atol=1e-6)
+    for plain in (_model(), _model(inpaint_sees_mask=True)):
+        assert torch.equal(plain.inpaint(x, mask, seen), plain.inpaint(seen, mask))
+        assert torch.equal(plain.enhance(x, noise, seen=seen), plain.enhance(seen, noise))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -6,6 +6,7 @@ import pytest
 import torch
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import VGGFeatures
+from fgbg_zoo_seigan.forward import Cycle
 from fgbg_zoo_seigan.forward import coarse_pass
 from fgbg_zoo_seigan.forward import first_pass
 from fgbg_zoo_seigan.forward import second_pass
@@ -108,6 +109,49 @@ def test_filling_teaches_the_inpainting_alone() -> None:
     assert reached == {"g_inp"}
     _, plain, _, _ = _setup(_settings())
     assert plain.fill(networks, coarse_pass(networks, x, y)) == {}
+
+
+def test_self_training_teaches_the_masks_alone_once_it_starts() -> None:
+    networks, objective, x, y = _setup(_settings(self_training_weight=2.0, self_training_after=0.5))
+    cycle = coarse_pass(networks, x, y)
+    cycle.mask = torch.zeros_like(cycle.mask)
+    cycle.mask[..., 8:24, 8:24] = 0.9
+    assert objective.self_training(networks, cycle, 0.4) == {}
+    terms = objective.self_training(networks, cycle, 0.5)
+    terms["self_training"].backward()
+    reached = {n for n in ALL if any(p.grad is not None for p in getattr(networks, n).parameters())}
+    assert reached == {"g_seg"}
+
+
+def test_self_training_sees_the_moved_cut_out_and_knows_its_mask() -> None:
+    class Oracle:
+        """Finds what is 1 in the composite, where the background is -1, and keeps what it saw."""
+
+        def mask(self, composite: torch.Tensor) -> torch.Tensor:
+            self.seen = composite
+            return (composite[:, :1] > 0).float()
+
+    settings = _settings(self_training_weight=1.0, self_training_after=0.0, self_training_shift=0.25)
+    _, objective, _, _ = _setup(settings)
+    x, y = torch.ones(4, 3, 32, 32), -torch.ones(4, 3, 32, 32)
+    mask = torch.zeros(4, 1, 32, 32)
+    mask[..., 12:20, 10:22] = 0.6
+    mask[2], mask[3] = 0.0, 1.0  # nothing and everything: left out
+    torch.manual_seed(0)
+    networks = Oracle()
+    cycle = Cycle(x, y, mask, z=x)
+    found = objective.self_training(networks, cycle, 0.0)["self_training"]  # type: ignore[arg-type]
+    places = networks.seen[:2, 0] > 0
+    assert places.sum((1, 2)).tolist() == [8 * 12 - 4] * 2  # the corners of the softened outline are below a half
+    assert not torch.equal(places[0], places[1])
+    corners = 4 / 32**2 * -torch.tensor(1e-4).log()
+    assert found.item() == pytest.approx(corners.item(), rel=1e-5)
+
+
+def test_self_training_without_any_object_is_zero() -> None:
+    networks, objective, x, y = _setup(_settings(self_training_weight=1.0, self_training_after=0.0))
+    cycle = Cycle(x, y, torch.zeros(2, 1, 32, 32), z=y)
+    assert objective.self_training(networks, cycle, 0.0)["self_training"].item() == 0
 
 
 def test_priors_start_when_they_should() -> None:
