@@ -119,6 +119,9 @@ class SeiganSettings(LoopSettings):
     )
     self_training_after: float = Field(0.3, ge=0, le=1, description="share of the steps after which that starts")
     self_training_shift: float = Field(0.125, ge=0, le=0.5, description="and how far they are moved at most")
+    self_training_onto: Literal["backgrounds", "removed"] = Field(
+        "backgrounds", description="removed: onto pictures whose own object G_inp took out, not onto backgrounds"
+    )
     straight_through: bool = Field(
         False, description="cut with the mask's threshold at 0.5 instead of the soft mask; its gradient passes straight"
     )
@@ -169,6 +172,8 @@ class SeiganSettings(LoopSettings):
             )
         if self.architecture.mask_only and self.variant == "full":
             raise ValueError("architecture.mask_only has no networks for the cycle: it needs variant=nocycle")
+        if self.self_training_onto == "removed" and self.variant == "nocycle":
+            raise ValueError("self_training_onto=removed needs G_inp, which variant=nocycle has not")
         seen = self.architecture.size // self.discriminator_shrink // self.discriminator_scales
         if seen >> self.discriminator_layers < 3:
             raise ValueError(

@@ -164,11 +164,18 @@ class Objective:
         with torch.no_grad():
             hard = (cycle.mask > 0.5).to(cycle.x)
             picture, hard = random_shift(cycle.x, hard, s.self_training_shift)
-            composite = paste(functional.avg_pool2d(hard, 3, 1, 1), picture, cycle.y)
+            composite = paste(functional.avg_pool2d(hard, 3, 1, 1), picture, self._behind(cycle))
         area = hard.mean((1, 2, 3))
         used = ((area > 0) & (area < 1)).to(area)
         error = (losses.cross_entropy(networks.mask(composite), hard) * used).sum() / used.sum().clamp_min(1)
         return {"self_training": s.self_training_weight * error}
+
+    def _behind(self, cycle: Cycle) -> Tensor:
+        """What cut-outs are pasted on to be found again: the backgrounds, or the next picture without its object."""
+        if self.settings.self_training_onto == "backgrounds":
+            return cycle.y
+        assert cycle.x_hat is not None
+        return cycle.x_hat.roll(1, 0)
 
     def discriminator_terms(
         self, x: Tensor, y: Tensor, fakes: dict[str, Tensor]

@@ -148,6 +148,22 @@ def test_self_training_sees_the_moved_cut_out_and_knows_its_mask() -> None:
     assert found.item() == pytest.approx(corners.item(), rel=1e-5)
 
 
+def test_self_training_onto_the_next_picture_without_its_object() -> None:
+    seen = []
+
+    class Watching:
+        def mask(self, composite: torch.Tensor) -> torch.Tensor:
+            seen.append(composite)
+            return torch.full_like(composite[:, :1], 0.5)
+
+    settings = _settings(self_training_weight=1.0, self_training_after=0.0, self_training_onto="removed")
+    _, objective, _, _ = _setup(settings)
+    x, y, x_hat = torch.rand(3, 2, 3, 32, 32)
+    cycle = Cycle(x, y, torch.zeros(2, 1, 32, 32), z=y, x_hat=x_hat)
+    objective.self_training(Watching(), cycle, 0.0)  # type: ignore[arg-type]
+    assert torch.equal(seen[0], x_hat.flip(0))
+
+
 def test_self_training_without_any_object_is_zero() -> None:
     networks, objective, x, y = _setup(_settings(self_training_weight=1.0, self_training_after=0.0))
     cycle = Cycle(x, y, torch.zeros(2, 1, 32, 32), z=y)

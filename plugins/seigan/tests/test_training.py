@@ -166,6 +166,8 @@ def test_bad_settings_and_data_are_refused(tmp_path: Path) -> None:
         SeiganTrainer("huge")
     with pytest.raises(UsageError, match="needs variant=nocycle"):
         SeiganTrainer("tiny", paste_shift=0.1)
+    with pytest.raises(UsageError, match="self_training_onto=removed needs G_inp"):
+        SeiganTrainer("tiny", variant="nocycle", self_training_onto="removed")
     with pytest.raises(UsageError, match="lambda_12"):
         SeiganTrainer("tiny", lambda_12=1.0)
     from fgbg_zoo.data.pictures import write_png
