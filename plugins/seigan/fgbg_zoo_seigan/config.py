@@ -118,6 +118,9 @@ class SeiganSettings(LoopSettings):
         0.0, ge=0, description="weight of finding cut-outs again, moved onto other pictures; not in the paper"
     )
     self_training_after: float = Field(0.3, ge=0, le=1, description="share of the steps after which that starts")
+    self_training_alone_after: float = Field(
+        1.0, ge=0, le=1, description="share of the steps after which G_seg learns from that alone"
+    )
     self_training_shift: float = Field(0.125, ge=0, le=0.5, description="and how far they are moved at most")
     self_training_onto: Literal["backgrounds", "removed"] = Field(
         "backgrounds", description="removed: onto pictures whose own object G_inp took out, not onto backgrounds"
@@ -172,6 +175,12 @@ class SeiganSettings(LoopSettings):
             )
         if self.architecture.mask_only and self.variant == "full":
             raise ValueError("architecture.mask_only has no networks for the cycle: it needs variant=nocycle")
+        if self.self_training_alone_after < 1 and (
+            self.self_training_weight == 0 or self.self_training_after > self.self_training_alone_after
+        ):
+            raise ValueError(
+                "self_training_alone_after needs a self_training_weight, and to be after self_training_after"
+            )
         if self.self_training_onto == "removed" and self.variant == "nocycle":
             raise ValueError("self_training_onto=removed needs G_inp, which variant=nocycle has not")
         seen = self.architecture.size // self.discriminator_shrink // self.discriminator_scales

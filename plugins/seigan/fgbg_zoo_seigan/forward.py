@@ -30,6 +30,23 @@ class Networks(Protocol):
         """G_enh: a coarse composite to a harmonised one; ``seen`` as for `inpaint`."""
 
 
+class FixedMasks:
+    """The same networks, but no gradient reaches G_seg.
+
+    Args:
+        networks: the three networks.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self.networks = networks
+        self.inpaint, self.enhance = networks.inpaint, networks.enhance
+
+    @torch.no_grad()
+    def mask(self, x: Tensor) -> Tensor:
+        """G_seg, without gradient."""
+        return self.networks.mask(x)
+
+
 @dataclass
 class Cycle:
     """What the two passes make; names as in the paper, with ``_hat`` for one hat and ``_cycle`` for two.

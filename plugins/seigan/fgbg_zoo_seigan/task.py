@@ -27,6 +27,8 @@ from fgbg_zoo_seigan.features import FeatureExtractor
 from fgbg_zoo_seigan.features import VGGFeatures
 from fgbg_zoo_seigan.features import vgg19_state
 from fgbg_zoo_seigan.forward import Cycle
+from fgbg_zoo_seigan.forward import FixedMasks
+from fgbg_zoo_seigan.forward import Networks
 from fgbg_zoo_seigan.forward import coarse_pass
 from fgbg_zoo_seigan.forward import first_pass
 from fgbg_zoo_seigan.forward import second_pass
@@ -116,8 +118,10 @@ class SeiganTask(Task):
     def generators_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """All terms of the generators; leaves the fakes in the batch."""
         s, progress = self.settings, step / self.settings.steps
-        cycle = self._cycle(batch["x"], batch["y"], progress)
-        terms = self.objective.terms(self.networks, cycle)
+        fixed = progress >= s.self_training_alone_after
+        networks = FixedMasks(self.networks) if fixed else self.networks
+        cycle = self._cycle(networks, batch["x"], batch["y"], progress)
+        terms = self.objective.terms(networks, cycle)
         terms |= self.objective.priors(cycle.mask, progress)
         terms |= self.objective.cap(cycle)
         terms |= self.objective.self_training(self.networks, cycle, progress)
@@ -130,15 +134,15 @@ class SeiganTask(Task):
         batch |= {f"fake_{kind}": fake.detach() for kind, fake in kinds.items() if fake is not None}
         return total(terms), {**terms, **watched(cycle)}
 
-    def _cycle(self, x: Tensor, y: Tensor, progress: float) -> Cycle:
+    def _cycle(self, networks: Networks, x: Tensor, y: Tensor, progress: float) -> Cycle:
         s = self.settings
         cut = partial(random_shift, reach=s.paste_shift) if s.paste_shift > 0 else None
         if s.variant == "nocycle":
-            return coarse_pass(self.networks, x, y, cut, straight_through=s.straight_through)
-        cycle = first_pass(self.networks, x, y, cut, straight_through=s.straight_through)
+            return coarse_pass(networks, x, y, cut, straight_through=s.straight_through)
+        cycle = first_pass(networks, x, y, cut, straight_through=s.straight_through)
         if progress >= s.cycle_after:
             cycle = second_pass(
-                self.networks,
+                networks,
                 cycle,
                 cycle_mask=s.cycle_mask,
                 cycle_noise=s.cycle_noise,
