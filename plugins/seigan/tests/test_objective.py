@@ -7,6 +7,7 @@ import torch
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import VGGFeatures
 from fgbg_zoo_seigan.forward import Cycle
+from fgbg_zoo_seigan.forward import FixedMasks
 from fgbg_zoo_seigan.forward import coarse_pass
 from fgbg_zoo_seigan.forward import first_pass
 from fgbg_zoo_seigan.forward import second_pass
@@ -162,6 +163,18 @@ def test_self_training_onto_the_next_picture_without_its_object() -> None:
     cycle = Cycle(x, y, torch.zeros(2, 1, 32, 32), z=y, x_hat=x_hat)
     objective.self_training(Watching(), cycle, 0.0)  # type: ignore[arg-type]
     assert torch.equal(seen[0], x_hat.flip(0))
+
+
+def test_fixed_masks_are_the_same_and_learn_from_no_term() -> None:
+    settings = _settings(**{f"lambda_{number}": 1.0 for number in range(1, 12)})
+    networks, objective, x, y = _setup(settings)
+    fixed = FixedMasks(networks)
+    assert torch.equal(fixed.mask(x), networks.mask(x))
+    terms = objective.terms(fixed, second_pass(fixed, first_pass(fixed, x, y)))
+    assert len(terms) == 11
+    total(terms).backward()
+    reached = {n for n in ALL if any(p.grad is not None for p in getattr(networks, n).parameters())}
+    assert reached == {"g_inp", "g_enh"}
 
 
 def test_self_training_without_any_object_is_zero() -> None:

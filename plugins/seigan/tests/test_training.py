@@ -79,8 +79,14 @@ def test_snapshot_loads_and_says_how_it_was_made(tmp_path: Path) -> None:
             "square_background": False,
             "discriminator_scales": 2,
         },
+        {
+            "self_training_weight": 1.0,
+            "self_training_after": 0.0,
+            "self_training_onto": "removed",
+            "self_training_alone_after": 0.5,
+        },
     ],
-    ids=["nocycle", "readings", "disc", "random", "nets", "joins"],
+    ids=["nocycle", "readings", "disc", "random", "nets", "joins", "self"],
 )
 def test_every_open_question_is_an_option_that_trains(tmp_path: Path, changes: dict[str, Any]) -> None:
     snapshot = _train(tmp_path, **changes)
@@ -131,7 +137,8 @@ def test_nocycle_needs_no_features(tmp_path: Path) -> None:
 
 def test_batch_normalisation_is_watched_with_both_statistics(tmp_path: Path) -> None:
     architecture = {**QUICK["architecture"], "mask_norm": "batch", "mask_bias": 0.0}  # near 0.5, so that masks differ
-    snapshot = _train(tmp_path, architecture=architecture, recalibrate=0)
+    alone = {"self_training_weight": 0.0, "self_training_alone_after": 1.0}
+    snapshot = _train(tmp_path, architecture=architecture, recalibrate=0, **alone)
     evaluation = json.loads((snapshot / "config.json").read_text())["training"]["evaluation"]
     assert evaluation["val_iou_batch_statistics"] != evaluation["val_iou"]  # after 3 steps the running ones are far off
     tracked = load_file(snapshot / "model.safetensors")["g_seg.stacks.0.1.num_batches_tracked"]
@@ -168,6 +175,9 @@ def test_bad_settings_and_data_are_refused(tmp_path: Path) -> None:
         SeiganTrainer("tiny", paste_shift=0.1)
     with pytest.raises(UsageError, match="self_training_onto=removed needs G_inp"):
         SeiganTrainer("tiny", variant="nocycle", self_training_onto="removed")
+    for changes in ({"self_training_weight": 0.0}, {"self_training_after": 0.9}):
+        with pytest.raises(UsageError, match="self_training_alone_after needs"):
+            SeiganTrainer("tiny", **{"self_training_alone_after": 0.6, **changes})
     with pytest.raises(UsageError, match="lambda_12"):
         SeiganTrainer("tiny", lambda_12=1.0)
     from fgbg_zoo.data.pictures import write_png
