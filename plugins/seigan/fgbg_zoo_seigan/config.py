@@ -114,6 +114,9 @@ class SeiganSettings(LoopSettings):
     fill_weight: float = Field(
         0.0, ge=0, description="weight of filling the found masks' holes in real backgrounds; not in the paper"
     )
+    fill_alone_after: float = Field(
+        1.0, ge=0, le=1, description="share of the steps after which G_inp learns from that alone"
+    )
     self_training_weight: float = Field(
         0.0, ge=0, description="weight of finding cut-outs again, moved onto other pictures; not in the paper"
     )
@@ -175,6 +178,8 @@ class SeiganSettings(LoopSettings):
             )
         if self.architecture.mask_only and self.variant == "full":
             raise ValueError("architecture.mask_only has no networks for the cycle: it needs variant=nocycle")
+        if self.fill_alone_after < 1 and self.fill_weight == 0:
+            raise ValueError("fill_alone_after needs a fill_weight")
         if self.self_training_alone_after < 1 and (
             self.self_training_weight == 0 or self.self_training_after > self.self_training_alone_after
         ):
@@ -237,6 +242,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "binarise_weight": 0.5,
         "binarise_after": 0.1,
         "fill_weight": 5.0,
+        "fill_alone_after": 0.7,
         "self_training_weight": 1.0,
         "self_training_after": 0.3,
         "self_training_alone_after": 0.6,

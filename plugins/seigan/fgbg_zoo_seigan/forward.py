@@ -30,21 +30,19 @@ class Networks(Protocol):
         """G_enh: a coarse composite to a harmonised one; ``seen`` as for `inpaint`."""
 
 
-class FixedMasks:
-    """The same networks, but no gradient reaches G_seg.
+class Held:
+    """The same networks, of which some are held: no gradient reaches them or passes through them.
 
     Args:
         networks: the three networks.
+        mask: hold G_seg.
+        inpaint: hold G_inp.
     """
 
-    def __init__(self, networks: Networks) -> None:
-        self.networks = networks
-        self.inpaint, self.enhance = networks.inpaint, networks.enhance
-
-    @torch.no_grad()
-    def mask(self, x: Tensor) -> Tensor:
-        """G_seg, without gradient."""
-        return self.networks.mask(x)
+    def __init__(self, networks: Networks, *, mask: bool = False, inpaint: bool = False) -> None:
+        self.mask = torch.no_grad()(networks.mask) if mask else networks.mask
+        self.inpaint = torch.no_grad()(networks.inpaint) if inpaint else networks.inpaint
+        self.enhance = networks.enhance
 
 
 @dataclass

@@ -27,7 +27,7 @@ from fgbg_zoo_seigan.features import FeatureExtractor
 from fgbg_zoo_seigan.features import VGGFeatures
 from fgbg_zoo_seigan.features import vgg19_state
 from fgbg_zoo_seigan.forward import Cycle
-from fgbg_zoo_seigan.forward import FixedMasks
+from fgbg_zoo_seigan.forward import Held
 from fgbg_zoo_seigan.forward import Networks
 from fgbg_zoo_seigan.forward import coarse_pass
 from fgbg_zoo_seigan.forward import first_pass
@@ -118,8 +118,9 @@ class SeiganTask(Task):
     def generators_loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """All terms of the generators; leaves the fakes in the batch."""
         s, progress = self.settings, step / self.settings.steps
-        fixed = progress >= s.self_training_alone_after
-        networks = FixedMasks(self.networks) if fixed else self.networks
+        networks = Held(
+            self.networks, mask=progress >= s.self_training_alone_after, inpaint=progress >= s.fill_alone_after
+        )
         cycle = self._cycle(networks, batch["x"], batch["y"], progress)
         terms = self.objective.terms(networks, cycle)
         terms |= self.objective.priors(cycle.mask, progress)

@@ -7,7 +7,7 @@ import torch
 from fgbg_zoo_seigan.config import SeiganSettings
 from fgbg_zoo_seigan.features import VGGFeatures
 from fgbg_zoo_seigan.forward import Cycle
-from fgbg_zoo_seigan.forward import FixedMasks
+from fgbg_zoo_seigan.forward import Held
 from fgbg_zoo_seigan.forward import coarse_pass
 from fgbg_zoo_seigan.forward import first_pass
 from fgbg_zoo_seigan.forward import second_pass
@@ -165,16 +165,26 @@ def test_self_training_onto_the_next_picture_without_its_object() -> None:
     assert torch.equal(seen[0], x_hat.flip(0))
 
 
-def test_fixed_masks_are_the_same_and_learn_from_no_term() -> None:
+@pytest.mark.parametrize(
+    ("held", "learns"),
+    [
+        ({}, ALL),
+        ({"mask": True}, {"g_inp", "g_enh"}),
+        ({"inpaint": True}, {"g_seg", "g_enh"}),
+        ({"mask": True, "inpaint": True}, {"g_enh"}),
+    ],
+)
+def test_held_networks_are_the_same_and_learn_from_no_term(held: dict[str, bool], learns: set[str]) -> None:
     settings = _settings(**{f"lambda_{number}": 1.0 for number in range(1, 12)})
     networks, objective, x, y = _setup(settings)
-    fixed = FixedMasks(networks)
-    assert torch.equal(fixed.mask(x), networks.mask(x))
-    terms = objective.terms(fixed, second_pass(fixed, first_pass(fixed, x, y)))
+    some = Held(networks, **held)
+    assert torch.equal(some.mask(x), networks.mask(x))
+    assert torch.equal(some.inpaint(x, networks.mask(x)), networks.inpaint(x, networks.mask(x)))
+    terms = objective.terms(some, second_pass(some, first_pass(some, x, y)))
     assert len(terms) == 11
     total(terms).backward()
     reached = {n for n in ALL if any(p.grad is not None for p in getattr(networks, n).parameters())}
-    assert reached == {"g_inp", "g_enh"}
+    assert reached == learns
 
 
 def test_self_training_without_any_object_is_zero() -> None:

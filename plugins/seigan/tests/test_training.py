@@ -84,6 +84,8 @@ def test_snapshot_loads_and_says_how_it_was_made(tmp_path: Path) -> None:
             "self_training_after": 0.0,
             "self_training_onto": "removed",
             "self_training_alone_after": 0.5,
+            "fill_weight": 1.0,
+            "fill_alone_after": 0.5,
         },
     ],
     ids=["nocycle", "readings", "disc", "random", "nets", "joins", "self"],
@@ -175,6 +177,8 @@ def test_bad_settings_and_data_are_refused(tmp_path: Path) -> None:
         SeiganTrainer("tiny", paste_shift=0.1)
     with pytest.raises(UsageError, match="self_training_onto=removed needs G_inp"):
         SeiganTrainer("tiny", variant="nocycle", self_training_onto="removed")
+    with pytest.raises(UsageError, match="fill_alone_after needs a fill_weight"):
+        SeiganTrainer("stable", fill_alone_after=0.5)
     for changes in ({"self_training_weight": 0.0}, {"self_training_after": 0.9}):
         with pytest.raises(UsageError, match="self_training_alone_after needs"):
             SeiganTrainer("tiny", **{"self_training_alone_after": 0.6, **changes})
