@@ -48,7 +48,7 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
         dataset="scenes",
         capabilities=("segment", "generate"),
         inputs=("images", "backgrounds"),
-        resolution=48,
+        resolution=64,
         license="Apache-2.0",
         description="SEIGAN trained without masks on the embedded scenes",
     )
