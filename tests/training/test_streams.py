@@ -87,6 +87,7 @@ def test_the_cache_keeps_its_limit() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # torch's, where there is a single core
 def test_readers_in_other_processes_give_the_same_batches_and_leave_the_generator_alone() -> None:
     batches = MicroBatches({"s": Pictures(9)}, 4, seed=1)
     torch.manual_seed(5)
