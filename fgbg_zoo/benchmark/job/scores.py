@@ -55,6 +55,17 @@ class Scores:
         """What `add` was given so far, for another process."""
         return self._names, [{name: column.cpu() for name, column in part.items()} for part in self._scores]
 
+    def joined(self) -> Scores:
+        """The same, with the batches' scores put together: less to send to another process."""
+        if self._scores:
+            self._scores = [{name: torch.cat([part[name] for part in self._scores]) for name in self._scores[0]}]
+        return self
+
+    def take(self, other: Scores) -> None:
+        """Become what another process made of these scores; the metrics' places in `metrics` stay."""
+        self.metrics.update(other.metrics)
+        self._names, self._scores = other._names, other._scores
+
     @classmethod
     def of(cls, collected: Iterable[tuple[list[str], list[dict[str, Tensor]]]]) -> Scores:
         """The scores of each picture that several processes collected."""

@@ -16,6 +16,7 @@ from fgbg_zoo.benchmark.job.batches import batch_size
 from fgbg_zoo.benchmark.job.batches import segment
 from fgbg_zoo.benchmark.job.group import ALONE
 from fgbg_zoo.benchmark.job.group import Group
+from fgbg_zoo.benchmark.job.helper import ScoringProcess
 from fgbg_zoo.benchmark.job.metrics import make_metrics
 from fgbg_zoo.benchmark.job.metrics import scoring_device
 from fgbg_zoo.benchmark.job.outcome import Outcome
@@ -30,17 +31,24 @@ from fgbg_zoo.interfaces import Model
 
 
 def score(
-    model: Model, data: Dataset, settings: dict[str, Any], outcome: Outcome, table: Path, group: Group = ALONE
+    model: Model,
+    data: Dataset,
+    settings: dict[str, Any],
+    outcome: Outcome,
+    table: Path,
+    group: Group = ALONE,
+    helper: ScoringProcess | None = None,
 ) -> None:
     """Score a model's masks: the metrics that were asked for, their intervals, and a row for each picture in a file.
 
-    Each process of the group scores its share of the pictures; the first one writes the file.
+    Each process of the group scores its share of the pictures; the first one writes the file. What is scored on the CPU
+    is scored by the helper if there is one, else by a thread.
     """
     place = scoring_device(model.device)
     metrics = make_metrics(settings["metrics"], "segmentation", place, outcome)
     labelled = Labelled(data, settings, model.device, group)
     scores = Scores(metrics)
-    with Overlapped(scores.add) as add:
+    with helper.scoring(scores) if helper and place.type == "cpu" else Overlapped(scores.add) as add:
         for names, probabilities, masks in predictions(model, labelled, settings):
             add(names, probabilities.to(place), masks.to(place))
     gathered = group.gather((labelled.seen, labelled.order))

@@ -18,6 +18,7 @@ from fgbg_zoo.benchmark.job import cost
 from fgbg_zoo.benchmark.job import generation
 from fgbg_zoo.benchmark.job import segmentation
 from fgbg_zoo.benchmark.job.group import Group
+from fgbg_zoo.benchmark.job.helper import ScoringProcess
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.benchmark.job.outcome import Unfittable
 from fgbg_zoo.benchmark.job.sheet import SheetMaker
@@ -38,6 +39,11 @@ def work(job: Job, out: Path, *, force: bool, group: Group) -> Result | None:
     Raises:
         Exception: whatever the model, the data set or a metric raises.
     """
+    with ScoringProcess() as helper:
+        return _work(job, out, force=force, group=group, helper=helper)
+
+
+def _work(job: Job, out: Path, *, force: bool, group: Group, helper: ScoringProcess) -> Result | None:
     content, settings = job.content, job.content["settings"]
     seed_everything(content["seed"])
     outcome = Outcome()
@@ -60,7 +66,8 @@ def work(job: Job, out: Path, *, force: bool, group: Group) -> Result | None:
 
     sheet = SheetMaker(data, limit=settings["limit"])
     if "segment" in model.spec.capabilities:
-        segmentation.score(model, data, settings, outcome, out / "per_image" / f"{job.key}.csv", group)
+        segmentation.score(model, data, settings, outcome, out / "per_image" / f"{job.key}.csv", group, helper)
+        helper.close()  # it must not take part in what is timed next
         if group.leads:
             cost.measure_segmentation(model, data, settings, outcome)
             sheet.add_masks(model)
