@@ -41,15 +41,21 @@ class Averages:
             self._buffers += zip(averaged.buffers(), modules[name].buffers(), strict=True)
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move the averages towards the networks' present weights."""
+    def update(self, decay: float | None = None) -> None:
+        """Move the averages towards the networks' present weights, with another decay this once if one is given."""
         if not self.modules:
             return
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
+        if decay is None:
+            decay = self._usual_decay()
         torch._foreach_lerp_(self._average, [current.float() for current in self._current], 1 - decay)
         for averaged, buffer in self._buffers:
             averaged.copy_(buffer)
         self.updates += 1
+
+    def _usual_decay(self) -> float:
+        if not self.warmup:
+            return self.decay
+        return min(self.decay, (1 + self.updates) / (10 + self.updates))
 
     def state_dict(self) -> dict[str, Any]:
         """The averaged weights and the number of updates."""

@@ -206,7 +206,7 @@ class _Loop:
         values = self.stepper(batches, self.state.step)
         for module in self.task.modules.values():
             runtime.broadcast(self.accelerator, module.buffers())  # running statistics follow the main process
-        self.state.averages.update()
+        self.state.averages.update(self.task.ema_decay(self.state.step))
         self.state.step += 1
         if values:
             vector = runtime.average(self.accelerator, torch.stack(list(values.values())))

@@ -70,6 +70,10 @@ class Task(ABC):
     def phases(self) -> Sequence[Phase]:
         """The phases of a step, in order; asked once, when training starts."""
 
+    def ema_decay(self, step: int) -> float | None:
+        """The decay of the moving averages after step number ``step`` (from 0); ``None`` for that of the settings."""
+        return None
+
     def prepare_batch(self, batch: Batch, step: int) -> Batch:
         """Augment a micro-batch on the device, drawing from torch's global generator."""
         return batch
