@@ -28,6 +28,19 @@ def fgbg_zoo_datasets() -> Iterable[DatasetSpec]:
         license="that of the pictures",
         needs_path=True,
     )
+    for name, target, what, splits in (
+        ("cub", "cub:Cub", "Caltech-UCSD Birds 200-2011", ("train", "val", "test")),
+        ("dogs", "dogs:Dogs", "Stanford Dogs (lists and masks to be given)", ("train", "test")),
+        ("cars", "cars:Cars", "Stanford Cars (lists and masks to be given)", ("train", "test")),
+    ):
+        yield DatasetSpec(
+            name=name,
+            target=f"fgbg_zoo.data.archives.{target}",
+            description=f"{what}, split and cropped as in the layered-GAN papers",
+            license="that of the archive",
+            needs_path=True,
+            splits=splits,
+        )
 
 
 @hookimpl
@@ -79,6 +92,7 @@ def fgbg_zoo_commands() -> Iterable[CommandSpec]:
         ("generate", "fgbg_zoo.cli.generate:app", "Make layered pictures: foreground, mask, background, image."),
         ("compose", "fgbg_zoo.cli.compose:app", "Put foregrounds onto other backgrounds."),
         ("train", "fgbg_zoo.cli.train:train", "Train a method on a data set; ends with a snapshot to load."),
+        ("convert", "fgbg_zoo.cli.convert:convert", "Make a snapshot of a checkpoint of a method's authors."),
         ("evaluate", "fgbg_zoo.cli.evaluate:evaluate", "Score one model on one data set."),
         ("benchmark", "fgbg_zoo.benchmark.cli:benchmark", "Compare methods on the same pictures; writes a report."),
         ("datasets", "fgbg_zoo.cli.datasets:app", "List data sets, or check the files of one."),

@@ -57,6 +57,9 @@ class MethodSpec:
         segment_options: options of its own that ``segment`` takes.
         generate_options: options of its own that ``generate`` takes.
         baseline: true for a baseline; the benchmark runs those beside every choice of methods.
+        converter: ``"package.module:function"`` that makes a snapshot of a checkpoint of the method's authors, for
+            ``fgbg-zoo convert``; it is called as ``converter(path, out)``, gives the snapshot's folder, and must run
+            nothing that is in the file. ``None`` if there is none.
         plugin: the plugin's id; set by the registry.
     """
 
@@ -71,6 +74,7 @@ class MethodSpec:
     segment_options: tuple[Option, ...] = ()
     generate_options: tuple[Option, ...] = ()
     baseline: bool = False
+    converter: str | None = None
     plugin: str = ""
 
 

@@ -232,9 +232,10 @@ def _ways(spec: ModelSpec, method: MethodSpec) -> str:
     named = registry.catalog().by_name["fgbg_zoo_datasets"].get(spec.dataset)
     data = spec.dataset if named and not getattr(named, "needs_path", True) else f"{spec.dataset or 'NAME'}=PATH"
     train = f"train them (fgbg-zoo train {method.name} --data {data} -o OUT, then load('OUT/snapshot')); "
+    convert = f" (fgbg-zoo convert {method.name} FILE -o OUT)" if method.converter else ""
     return (
         f"Get them in one of these ways: {train if method.trainer else ''}convert the authors' checkpoint to a "
-        f"snapshot and load its folder; or publish a snapshot under an organisation of your own "
+        f"snapshot{convert} and load its folder; or publish a snapshot under an organisation of your own "
         f"(fgbg_zoo.push(FOLDER, 'ORG/{spec.name}')) and set FGBG_ZOO_HUB_ORG=ORG."
     )
 

@@ -82,7 +82,7 @@ def _imports(subject: str, spec: Any, target: str) -> Finding:
 
 def _method(spec: MethodSpec) -> Iterator[Finding]:
     subject = f"method {spec.name}"
-    for target in filter(None, (spec.target, spec.trainer)):
+    for target in filter(None, (spec.target, spec.trainer, spec.converter)):
         yield _imports(subject, spec, target)
     if spec.trainer is not None:
         for preset in spec.presets or (None,):

@@ -69,7 +69,7 @@ def test_a_good_plugin_beside_ours(site, python):
     }
     assert {"good-scenes", *OWN} <= set(done.value["models"])
     code = "import fgbg_zoo; print(fgbg_zoo.info('good-scenes').plugin, *fgbg_zoo.list_datasets())"
-    assert python(code).out.startswith("good folder goods scenes")
+    assert python(code).out.startswith("good cars cub dogs folder goods scenes")
 
 
 BROKEN = {

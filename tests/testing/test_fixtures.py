@@ -21,7 +21,7 @@ ACME = Path(__file__).parents[2] / "docs" / "examples" / "acme"
 def test_nothing_installed_is_looked_for(plugin_manager) -> None:
     assert [plugin.name for plugin in fgbg_zoo.plugins()] == ["core"]
     assert fgbg_zoo.list_models() == []
-    assert fgbg_zoo.list_datasets() == ["folder", "scenes"]
+    assert fgbg_zoo.list_datasets() == ["cars", "cub", "dogs", "folder", "scenes"]
 
 
 def test_afterwards_what_is_installed_is_there() -> None:
