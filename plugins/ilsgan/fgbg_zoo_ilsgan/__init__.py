@@ -1,0 +1,1 @@
+"""ILSGAN for fgbg_zoo."""

@@ -1,0 +1,112 @@
+"""Training ILSGAN: the layered GAN with a term that makes its layers independent."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import ClassVar
+from typing import Final
+from typing import Literal
+
+from fgbg_zoo_ilgan.candidates import Candidates
+from fgbg_zoo_ilgan.presets import PAPER_64
+from fgbg_zoo_ilgan.presets import PAPER_128
+from fgbg_zoo_ilgan.presets import SMALL
+from fgbg_zoo_ilgan.segmenter import PairSegmenter
+from fgbg_zoo_ilgan.settings import GanSettings
+from fgbg_zoo_ilgan.task import GanTask
+from fgbg_zoo_ilgan.training import LayeredTrainer
+from pydantic import Field
+from torch import Tensor
+from torch import nn
+
+from fgbg_zoo.interfaces import Layers
+from fgbg_zoo.training import Phase
+from fgbg_zoo_ilsgan.independence import Form
+from fgbg_zoo_ilsgan.independence import hidden_and_visible
+from fgbg_zoo_ilsgan.independence import independence
+from fgbg_zoo_ilsgan.learned import LearnedIndependence
+from fgbg_zoo_ilsgan.learned import permutations
+
+AnyForm = Form | Literal["learned-laplace", "learned-gaussian"]
+
+
+class ILSGANSettings(GanSettings):
+    """The training of ILSGAN."""
+
+    independence: AnyForm = Field("laplace", description="form of the layers' independence term")
+    independence_weight: float = Field(1.0, ge=0, description="its weight after independence_images; 0 for none")
+    independence_first: float = Field(0.2, ge=0, description="and before")
+    independence_images: int = Field(401_000, ge=0, description="pictures until then")
+    conditional_width: int = Field(64, ge=1, description="of a learned form: channels of its U-Nets at full size")
+    conditional_weight: float = Field(0.1, gt=0, description="and the weight of fitting them")
+
+    def independence_at(self, step: int) -> float:
+        """The weight of the independence term at a step."""
+        before = step * self.pictures < self.independence_images
+        return self.independence_first if before else self.independence_weight
+
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "small": {**SMALL, "independence_images": 20_000},
+    "paper-64": PAPER_64,
+    "paper-128": PAPER_128,
+}
+
+
+class ILSGANTask(GanTask):
+    """The layered GAN's training with the independence term on the layers as they are before they are moved."""
+
+    settings: ILSGANSettings
+
+    def __init__(self, settings: ILSGANSettings, candidates: Candidates | None = None) -> None:
+        self.learned: LearnedIndependence | None = None
+        if settings.independence == "learned-laplace" or settings.independence == "learned-gaussian":
+            distribution: Any = settings.independence.removeprefix("learned-")
+            self.learned = LearnedIndependence(distribution, settings.conditional_width)
+        super().__init__(settings, candidates)
+        if self.learned is not None:
+            self.modules = {**self.modules, "conditionals": self.learned}
+
+    def discriminator_parameters(self) -> list[nn.Parameter]:
+        """The discriminator's and the conditionals'."""
+        further = [] if self.learned is None else list(self.learned.parameters())
+        return [*super().discriminator_parameters(), *further]
+
+    def phases(self) -> list[Phase]:
+        """The conditionals are fitted in the discriminator's phase."""
+        generator, discriminator, *others = super().phases()
+        if self.learned is not None:
+            trained = ("discriminator", "conditionals")
+            discriminator = Phase(discriminator.name, trained, discriminator.optimizer, discriminator.loss)
+        return [generator, discriminator, *others]
+
+    def further_terms(self, layers: Layers, moved: Layers, c: Tensor | None, step: int) -> dict[str, Tensor]:
+        """The weighted independence term."""
+        s = self.settings
+        if not (weight := s.independence_at(step)):
+            return {}
+        parts = layers.background, layers.foreground, layers.mask
+        if self.learned is not None:
+            orders = permutations(len(layers), layers.mask.device)
+            return {"independence": weight * self.learned.bound(hidden_and_visible(*parts), orders)}
+        form: Any = s.independence
+        return {"independence": weight * independence(*parts, form=form)}
+
+    def further_fits(self, layers: Layers) -> dict[str, Tensor]:
+        """The conditionals' misfit."""
+        if self.learned is None:
+            return {}
+        misfit = self.learned.misfit(hidden_and_visible(layers.background, layers.foreground, layers.mask))
+        return {"conditionals": self.settings.conditional_weight * misfit}
+
+
+class ILSGANTrainer(LayeredTrainer[ILSGANSettings]):
+    """Trains ILSGAN and writes its chosen generator and segmenter as a snapshot."""
+
+    Settings: ClassVar[type[Any]] = ILSGANSettings
+    method: ClassVar[str] = "ilsgan"
+    presets: ClassVar[dict[str, dict[str, Any]]] = PRESETS
+
+    def task(self, candidates: Candidates | None, segmenter: PairSegmenter | None) -> GanTask:
+        """ILSGAN's."""
+        return ILSGANTask(self.configured, candidates)

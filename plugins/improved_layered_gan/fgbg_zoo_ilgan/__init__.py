@@ -1,0 +1,1 @@
+"""Improved Layered GAN for fgbg_zoo."""

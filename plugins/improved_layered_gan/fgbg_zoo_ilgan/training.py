@@ -1,0 +1,243 @@
+"""Training in stages: the layered generator, the choice of one, the segmenter on its pairs, the snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from typing import ClassVar
+from typing import Generic
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from fgbg_zoo import provenance
+from fgbg_zoo.data import Dataset
+from fgbg_zoo.errors import DataError
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.interfaces import Event
+from fgbg_zoo.interfaces import Trainer
+from fgbg_zoo.settings import make_settings
+from fgbg_zoo.snapshot import write_snapshot
+from fgbg_zoo.training import LoopSettings
+from fgbg_zoo.training import TrainResult
+from fgbg_zoo.training import fit
+from fgbg_zoo.training import seed_everything
+from fgbg_zoo_ilgan.candidates import Candidates
+from fgbg_zoo_ilgan.generator import LayeredGenerator
+from fgbg_zoo_ilgan.model import LayeredGAN
+from fgbg_zoo_ilgan.pairs import GeneratedPairs
+from fgbg_zoo_ilgan.perturbation import Perturbation
+from fgbg_zoo_ilgan.segmentation import PairTask
+from fgbg_zoo_ilgan.segmenter import PairSegmenter
+from fgbg_zoo_ilgan.settings import GanSettings
+from fgbg_zoo_ilgan.task import GanTask
+
+_WATCHED = 256
+_PAIR_SEED = 1_000_000
+"""Of the pairs, beside the training's: no picture that a candidate was chosen by is among them."""
+
+S = TypeVar("S", bound=GanSettings)
+
+
+class LayeredTrainer(Trainer, Generic[S]):
+    """What both methods' trainers share.
+
+    Everything is kept in the folder of the training: ``gan/``, ``segmenter/`` and, at the end, ``snapshot/``; each
+    stage has its own checkpoints, and what is finished is not done again.
+
+    Args:
+        preset: one of `presets`; the first one if ``None``.
+        **settings: fields of `Settings`, over the preset's; nested ones may name some of their fields only.
+    """
+
+    Settings: ClassVar[type[Any]] = GanSettings
+    method: ClassVar[str]
+    presets: ClassVar[dict[str, dict[str, Any]]]
+
+    def __init__(self, preset: str | None = None, **settings: Any) -> None:
+        super().__init__(preset or next(iter(self.presets)), **settings)
+        if self.preset not in self.presets:
+            raise UsageError(f"'{self.method}' has the presets {', '.join(self.presets)}, not '{preset}'.")
+        self.configured: S = make_settings(self.Settings, _merged(self.presets[self.preset], settings), self.method)
+
+    def task(self, candidates: Candidates | None, segmenter: PairSegmenter | None) -> GanTask:
+        """The adversarial training; a method gives its own."""
+        raise NotImplementedError
+
+    def fit(
+        self, data: Dataset, out: str | Path, *, resume: bool = True, on_event: Callable[[Event], None] | None = None
+    ) -> Path:
+        """Train on the pictures of a data set; masks, if it has any, are only watched, on its ``val`` split.
+
+        Raises:
+            TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
+        """
+        s, out = self.configured, Path(out)
+        source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
+        pictures = data.reopen(size=s.generator.resolution)
+        gan, task, candidates = self.fit_gan(pictures, out, resume, on_event)
+        generator, chosen = self.choose(gan, task, candidates)
+        segmenter = self.fit_segmenter(generator, data, out, resume, on_event)
+        folder = out / "snapshot"
+        if gan.is_main:
+            self._write(folder, generator, segmenter, data, {**source, **self._record(gan, chosen, segmenter)})
+        return folder
+
+    def fit_gan(
+        self, pictures: Dataset, out: Path, resume: bool, on_event: Callable[[Event], None] | None
+    ) -> tuple[TrainResult, GanTask, Candidates | None]:
+        """The first stage."""
+        return self.gan_stage(pictures, out, resume, on_event, self.configured.steps, None)
+
+    def gan_stage(
+        self,
+        pictures: Dataset,
+        out: Path,
+        resume: bool,
+        on_event: Callable[[Event], None] | None,
+        steps: int,
+        segmenter: PairSegmenter | None,
+    ) -> tuple[TrainResult, GanTask, Candidates | None]:
+        """The adversarial training up to a step, from where it is, with a frozen segmenter if there is one."""
+        s = self.configured
+        seed_everything(s.seed)
+        candidates = None
+        if s.choose_every:
+            noise = "none" if s.noise == "none" else "const"
+            folder, first = out / "gan" / "candidates", round(s.choose_from * s.steps)
+            candidates = Candidates(folder, pictures, s.choose_by, s.choose_pictures, noise, first)
+        task = self.task(candidates, segmenter)
+        settings = s.model_copy(update={"evaluate_every": s.choose_every, "steps": steps})
+        identity = s.model_dump(mode="json", exclude={*LoopSettings.model_fields, "pairs", "segmenter"})
+        stage = _staged(on_event, "gan")
+        result = fit(task, {"x": pictures}, out / "gan", settings, identity=identity, resume=resume, on_event=stage)
+        return result, task, candidates
+
+    def choose(
+        self, gan: TrainResult, task: GanTask, candidates: Candidates | None
+    ) -> tuple[LayeredGenerator, dict[str, Any]]:
+        """The averaged generator with the best score, or the last one, and how it was chosen."""
+        generator = gan.modules["generator"]
+        assert isinstance(generator, LayeredGenerator)
+        if candidates is None:
+            return generator, {"generator_step": gan.step}
+        step, scores = candidates.best(gan.step)
+        candidates.load(generator, step)
+        return generator, {"generator_step": step, f"generators_{self.configured.choose_by}": scores}
+
+    def fit_segmenter(
+        self,
+        generator: LayeredGenerator,
+        data: Dataset,
+        out: Path,
+        resume: bool,
+        on_event: Callable[[Event], None] | None,
+        name: str = "segmenter",
+        steps: int | None = None,
+    ) -> tuple[PairSegmenter, dict[str, Any]]:
+        """The segmenter's training on pairs of a generator, and what came out of it."""
+        s, p = self.configured, self.configured.pairs
+        seed_everything(s.seed)
+        generator = generator.eval().requires_grad_(False)
+        perturbation = Perturbation(**s.perturbation.model_dump()) if p.perturbed else None
+        pairs = GeneratedPairs(
+            generator,
+            p.count,
+            seed=_PAIR_SEED + s.seed,
+            noise="none" if s.noise == "none" else p.noise,
+            perturbation=perturbation,
+            cache_mb=p.cache_mb,
+        )
+        task = PairTask(p, s.segmenter.model_dump(), pairs, _watched(data, s.segmenter.size))
+        settings = LoopSettings(
+            **s.model_dump(include=set(LoopSettings.model_fields) - {"steps", "batch_size", "accumulate", "guard"}),
+            steps=steps or p.steps,
+            batch_size=p.batch_size,
+            guard=False,
+        ).model_copy(update={"evaluate_every": p.validate_every})
+        identity = p.model_dump(mode="json") | {"segmenter": s.segmenter.model_dump(mode="json")}
+        identity["generator"] = _digest(generator)
+        stage = _staged(on_event, name)
+        result = fit(task, {}, out / name, settings, identity=identity, resume=resume, on_event=stage)
+        found = {f"segmenter_{key}": value for key, value in result.evaluation.items()}
+        return task.chosen(), {"segmenter_step": task.best["step"] or result.step, "hours": result.hours, **found}
+
+    def _record(
+        self, gan: TrainResult, chosen: dict[str, Any], segmenter: tuple[PairSegmenter, dict[str, Any]]
+    ) -> dict[str, Any]:
+        found = dict(segmenter[1])
+        return {
+            "preset": self.preset,
+            "settings": self.configured.model_dump(mode="json", exclude={"generator", "segmenter"}),
+            "seed": self.configured.seed,
+            "steps": gan.step,
+            "pictures": gan.images,
+            "device": gan.device,
+            "hours": round(gan.hours + found.pop("hours"), 3),
+            **chosen,
+            **found,
+        }
+
+    def _write(
+        self,
+        folder: Path,
+        generator: LayeredGenerator,
+        segmenter: tuple[PairSegmenter, dict[str, Any]],
+        data: Dataset,
+        training: dict[str, Any],
+    ) -> None:
+        s = self.configured
+        architecture = {"generator": s.generator.model_dump(), "segmenter": s.segmenter.model_dump()}
+        network = LayeredGAN(**architecture)
+        network.generator.load_state_dict(generator.state_dict())
+        assert network.segmenter is not None
+        network.segmenter.load_state_dict(segmenter[0].state_dict())
+        about = {"data": data.name, "split": data.split, "fingerprint": data.fingerprint()}
+        write_snapshot(
+            folder,
+            network,
+            method=self.method,
+            architecture=architecture,
+            dataset=data.name,
+            preprocessing={"size": s.segmenter.size, "range": [-1, 1]},
+            training={**training, **about},
+            license="Apache-2.0" if data.name == "scenes" else "",
+        )
+
+
+def _merged(preset: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """A preset with some settings replaced, those of nested groups one by one."""
+    merged = dict(preset)
+    for name, value in settings.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **value} if both else value
+    return merged
+
+
+def _staged(on_event: Callable[[Event], None] | None, stage: str) -> Callable[[Event], None] | None:
+    """The events of a stage, with its name."""
+    return None if on_event is None else lambda event: on_event({**event, "stage": stage})
+
+
+def _watched(data: Dataset, side: int) -> tuple[Tensor, Tensor | None]:
+    """Pictures of the ``val`` split, or else of the training's own, and their masks if they have any."""
+    try:
+        labelled = data.reopen(split="val", size=side).labelled()
+    except (DataError, UsageError):
+        own = data.reopen(size=side)
+        return torch.stack([own[index].image for index in range(min(_WATCHED, len(own)))]), None
+    samples = [labelled[index] for index in range(min(_WATCHED, len(labelled)))]
+    masks = [sample.mask for sample in samples if sample.mask is not None]
+    return torch.stack([sample.image for sample in samples]), torch.stack(masks)
+
+
+def _digest(generator: LayeredGenerator) -> str:
+    """What tells one generator from another."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(generator.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

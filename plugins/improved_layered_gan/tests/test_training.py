@@ -1,0 +1,198 @@
+"""The improved layered GAN's trainer on the embedded scenes, from settings to a snapshot that loads."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fgbg_zoo_ilgan.generator import LayeredGenerator
+from fgbg_zoo_ilgan.segmenter import PairSegmenter
+from fgbg_zoo_ilgan.trainer import PRESETS
+from fgbg_zoo_ilgan.trainer import ILGANSettings
+from fgbg_zoo_ilgan.trainer import ILGANTask
+from fgbg_zoo_ilgan.trainer import ILGANTrainer
+
+import fgbg_zoo
+from fgbg_zoo.data.pictures import write_png
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.testing.contract import assert_generator
+from fgbg_zoo.testing.contract import assert_reloads
+from fgbg_zoo.testing.contract import assert_segmenter
+
+QUICK: dict[str, Any] = {
+    "steps": 4,
+    "batch_size": 4,
+    "device": "cpu",
+    "generator": {"resolution": 16, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8},
+    "segmenter": {"size": 16, "width": 4},
+    "pairs": {"count": 128, "steps": 3, "batch_size": 4, "validation": 0.25, "validate_every": 2},
+    "alternate_from": 0.5,
+    "alternate_steps": 2,
+    "r1_every": 2,
+    "checkpoint_every": 1,
+    "sample_every": 4,
+    "log_every": 1,
+    "tensorboard": False,
+}
+
+
+def train(out: Path, on_event: Any = None, **changes: Any) -> Path:
+    data = fgbg_zoo.open_dataset("scenes", split="train")
+    return ILGANTrainer("small", **{**QUICK, **changes}).fit(data, out, on_event=on_event)
+
+
+def settings(**changes: Any) -> ILGANSettings:
+    return ILGANTrainer("small", **{**QUICK, **changes}).configured
+
+
+def test_a_snapshot_loads_keeps_the_contract_and_says_how_it_was_made(tmp_path):
+    snapshot = train(tmp_path)
+    model = fgbg_zoo.load(str(snapshot), device="cpu")
+    assert model.segment(torch.rand(2, 3, 20, 24)).shape == (2, 1, 20, 24)
+    assert_segmenter(model)
+    layers = model.generate(3, seed=1)
+    assert layers.image.shape == (3, 3, 16, 16)
+    torch.testing.assert_close(layers.mask, model.generate(5, seed=1).mask[:3])
+    training = json.loads((snapshot / "config.json").read_text())["training"]
+    assert (training["preset"], training["steps"], training["pictures"]) == ("small", 4, 16)
+    assert (training["data"], training["generator_step"]) == ("scenes", 4)
+    assert 0 <= training["segmenter_val_iou"] <= 1
+    with (tmp_path / "gan" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert float(rows[0]["information"]) > 0
+    assert not rows[1]["background"]  # no segmenter yet
+    assert float(rows[2]["background"]) > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generator": {**QUICK["generator"], "c_dim": 0}},
+        {"generator": {**QUICK["generator"], "c_dim": 0, "c_continuous": 2, "mask_map": True}},
+        {"information_sees_mask": False, "alternate_from": 1.0, "augment": "bgc", "augment_images": 10},
+        {"perturbation": {"kind": "none", "background_contrast": 0.3}, "noise": "random", "grad_clip": 1.0},
+        {"choose_every": 2, "choose_pictures": 64, "ema_ramp": None, "rate_decay_from": 0.5},
+        {"pairs": {**QUICK["pairs"], "validation": 0.0, "perturbed": False}, "binarise_first": None, "accumulate": 2},
+        {"segmenter": {"size": 32, "width": 4, "encoder": "resnet10t"}, "precision": "bf16"},
+    ],
+    ids=["no code", "continuous", "picture", "still", "chosen", "last", "encoder"],
+)
+def test_every_open_question_is_an_option_that_trains(tmp_path, changes):
+    model = fgbg_zoo.load(str(train(tmp_path, **changes)), device="cpu")
+    assert model.segment(torch.rand(1, 3, 16, 16)).isfinite().all()
+    assert model.generate(1).image.isfinite().all()
+
+
+def test_interrupted_in_any_stage_it_ends_in_the_same_snapshot(tmp_path):
+    events: list[tuple[str, int]] = []
+    choose = {"choose_every": 2, "choose_pictures": 64}
+    whole = train(
+        tmp_path / "whole",
+        lambda e: events.append((e["stage"], e["step"])) if e["kind"] == "checkpoint" else None,
+        **choose,
+    )
+    assert {stage for stage, _ in events} == {"gan", "segmenter-0", "segmenter-1", "segmenter"}
+
+    for stop in {stage: (stage, step) for stage, step in events}.values():  # once in each stage, at its last checkpoint
+
+        def unplug(event: Any, stop: tuple[str, int] = stop) -> None:
+            if event["kind"] == "checkpoint" and (event["stage"], event["step"]) == stop:
+                raise RuntimeError("pulled the plug")
+
+        out = tmp_path / f"{stop[0]}-{stop[1]}"
+        with pytest.raises(RuntimeError, match="plug"):
+            train(out, unplug, **choose)
+        resumed = train(out, **choose)
+        assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes(), stop
+
+
+def test_starting_over_forgets_every_stage(tmp_path):
+    data = fgbg_zoo.open_dataset("scenes", split="train")
+    first = train(tmp_path / "a", seed=1)
+    other = ILGANTrainer("small", **QUICK).fit(data, tmp_path / "a", resume=False)
+    fresh = train(tmp_path / "b")
+    assert (other / "model.safetensors").read_bytes() == (fresh / "model.safetensors").read_bytes()
+    assert first == other
+
+
+def test_which_network_gets_a_gradient():
+    torch.manual_seed(0)
+    segmenter = PairSegmenter(size=16, width=4).requires_grad_(False)
+    task = ILGANTask(settings(), None, segmenter)
+    batch = {"x": torch.randn(4, 3, 16, 16)}
+    assert [phase.trains for phase in task.phases()] == [
+        ("generator", "recogniser"),
+        ("discriminator",),
+        ("discriminator",),
+    ]
+    _, values = task.generator_loss(batch, 0)
+    generator: LayeredGenerator = task.generator
+    (value,) = torch.autograd.grad(values["background"].sum(), generator.synthesis_bg.b4.const, retain_graph=True)
+    assert value.abs().sum() > 0
+    front = generator.synthesis_fg.b4.const
+    assert torch.autograd.grad(values["background"].sum(), front, retain_graph=True, allow_unused=True) == (None,)
+    for name in ("information", "size", "binarisation", "adversarial"):
+        (value,) = torch.autograd.grad(values[name].sum(), front, retain_graph=True)
+        assert value.isfinite().all(), name
+    task.discriminator_loss(batch, 0)[0].backward()
+    assert all(parameter.grad is None for parameter in generator.parameters())
+    assert all(parameter.grad is not None for parameter in task.discriminator.parameters())
+
+
+def test_the_rounds_follow_from_shares_of_the_steps():
+    assert settings(steps=100, alternate_from=0.25, alternate_every=0.25).rounds() == [25, 50, 75, 100]
+    assert settings(steps=100, alternate_from=1.0).rounds() == [100]
+    assert settings(steps=10, alternate_from=0.05, alternate_every=0.5).rounds() == [1, 6, 10]
+
+
+def test_the_average_follows_a_half_life_in_pictures():
+    s = settings(batch_size=32, steps=250_000)
+    assert s.average_decay(100_000) == pytest.approx(0.5 ** (32 / 10_000))
+    assert s.average_decay(0) == pytest.approx(0.5 ** (32 / (32 * 0.05)))
+    first = settings(binarise_first=0.5, binarise_weight=2.0, binarise_images=40)
+    assert [first.binarisation(step) for step in (0, 9, 10)] == [0.5, 0.5, 2.0]
+
+
+def test_the_presets_are_valid_and_the_papers_is_that_of_the_specification():
+    made = {name: ILGANSettings(**preset) for name, preset in PRESETS.items()}
+    paper = made["paper-64"]
+    assert (paper.steps * paper.batch_size, paper.generator.channel_base, paper.generator.channel_max) == (
+        8_000_000,
+        16384,
+        256,
+    )
+    assert (paper.generator_lr, paper.discriminator_lr) == pytest.approx((0.002, 0.0023529), rel=1e-4)
+    assert (paper.generator_beta2, paper.discriminator_beta2) == pytest.approx((0.99**0.8, 0.99 ** (16 / 17)))
+    assert (paper.r1_gamma, made["paper-128"].r1_gamma) == pytest.approx((0.0256, 0.1024))
+    assert (paper.pairs.count, made["paper-128"].pairs.count, paper.pairs.steps) == (10_000, 50_000, 6000)
+    assert (paper.segmenter.size, made["paper-128"].segmenter.size) == (64, 64)
+
+
+def test_bad_settings_are_refused_in_a_sentence():
+    with pytest.raises(UsageError, match="small, paper-64, paper-128"):
+        ILGANTrainer("huge")
+    with pytest.raises(UsageError, match="size_low must not be above size_high"):
+        settings(size_low=0.6, size_high=0.5)
+    with pytest.raises(UsageError, match="groups of 4"):
+        settings(batch_size=6)
+    with pytest.raises(UsageError, match="power of two"):
+        settings(generator={"resolution": 48})
+    with pytest.raises(UsageError, match="lambda_mi"):
+        settings(lambda_mi=1)
+
+
+def test_a_folder_without_masks_is_enough(tmp_path):
+    for number in range(6):
+        write_png(torch.rand(3, 20, 24), tmp_path / "images" / f"{number}.png")
+    data = fgbg_zoo.open_dataset("folder", tmp_path, split="all")
+    snapshot = ILGANTrainer("small", **QUICK).fit(data, tmp_path / "out")
+    training = json.loads((snapshot / "config.json").read_text())["training"]
+    assert "segmenter_val_iou" not in training
+    model = fgbg_zoo.load(str(snapshot), device="cpu")
+    assert_generator(model)
+    assert_reloads(model)
