@@ -69,6 +69,15 @@ def fgbg_zoo_metrics() -> Iterable[MetricSpec]:
     ):
         target = f"fgbg_zoo.metrics.layers:{target}"
         yield MetricSpec(name, target, "layers", higher_is_better=None, description=text)
+    for name, what in (
+        ("", "visible and hidden regions of the layers: mean of foreground and background"),
+        ("_foreground", "the visible foreground and the background behind it"),
+        ("_background", "the visible background and the foreground that does not show"),
+        ("_whole", "the whole layers"),
+    ):
+        for prefix, how in (("layer_mi", "small MINE"), ("layer_mi_paper", "MINE of ILSGAN, hours")):
+            target, text = f"fgbg_zoo.metrics.information:{prefix}{name}", f"information shared by {what} ({how})"
+            yield MetricSpec(f"{prefix}{name}", target, "layers", higher_is_better=False, unit="nat", description=text)
     for name, target, text in (
         ("fid", "FID", "Fréchet distance of features"),
         ("kid", "KID", "kernel distance of features, unbiased"),

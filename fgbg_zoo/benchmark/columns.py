@@ -42,6 +42,7 @@ _TITLES: Final = {
     "iou_pooled": "IoU pooled",
     "iou_per_image": "IoU per image",
     "miou": "mIoU",
+    "mean_iou": "mean IoU",
     "dice": "Dice",
     "accuracy": "Accuracy",
     "max_f": "max Fβ",
@@ -54,6 +55,13 @@ _TITLES: Final = {
     "fid": "FID",
     "kid": "KID",
     "layer_mi": "Layer MI",
+    "layer_mi_foreground": "Layer MI, foreground",
+    "layer_mi_background": "Layer MI, background",
+    "layer_mi_whole": "Layer MI, whole",
+    "layer_mi_paper": "Layer MI (paper)",
+    "layer_mi_paper_foreground": "Layer MI (paper), foreground",
+    "layer_mi_paper_background": "Layer MI (paper), background",
+    "layer_mi_paper_whole": "Layer MI (paper), whole",
     "mask_area": "Mask area",
     "mask_softness": "Mask softness",
     "segment_images_per_s": "Segment img/s",
@@ -77,7 +85,10 @@ _COSTS: Final[dict[str, tuple[bool | None, str]]] = {
     "fit_s": (False, "time to fit the method to the training split"),
 }
 
-PRINTED: Final = ("iou_pooled", "iou_per_image", "dice", "max_f", "mae", "s_measure", "boundary_iou", "swd", "fid")
+PRINTED: Final = (
+    *("iou_pooled", "iou_per_image", "dice", "max_f", "mae", "s_measure", "boundary_iou"),
+    *("swd", "fid", "layer_mi"),
+)
 """The columns that are printed at the end of a run, with the speed; files have all."""
 
 

@@ -74,9 +74,10 @@ def as_markdown(results: list[Result], published: Iterable[Published]) -> str:
         parts += ["\n".join(wrong) + "\n"] if wrong else []
     for source in published:
         parts.append(f"## Published: {source.paper}\n\n{source.protocol}\n\n{source.provenance} <{source.url}>\n")
-        lines = [["model", "data", "metric", "published"], ["---"] * 3 + ["---:"]]
+        lines = [["model", "data", "training", "metric", "published", "note"], ["---"] * 4 + ["---:", "---"]]
         for row in source.rows:
-            lines += [[row.model, row.data, name, f"{value:g}"] for name, value in row.metrics.items()]
+            about = [row.model, row.data, row.supervision]
+            lines += [[*about, name, f"{value:g}", row.note] for name, value in row.metrics.items()]
         parts.append("\n".join(f"| {' | '.join(map(_pipe, line))} |" for line in lines) + "\n")
     return "\n".join(parts)
 
