@@ -85,8 +85,8 @@ class SmallEstimator:
     divided into four parts. A critic is trained on two; a third says after which step it was best, the constant critic
     of the start included, whose bound is 0; the fourth gives its bound. Each part has its turn as the fourth, and the
     estimate is the mean of the four bounds, or 0 if it is below. It is a lower bound still, which rises with the number
-    of pictures as critics learn more: compare equal numbers. Of layers whose brightness is normal with
-    correlation 0.5 to 0.99, 512 pictures give 0.65 to 0.85 of the information; of independent ones, at most 0.02 nats.
+    of pictures as critics learn more: compare equal numbers. Of layers whose brightness is normal with correlation 0.5
+    to 0.99, 512 pictures give 0.65 to 0.85 of the information; of independent ones, some 0.02 nats at the most.
 
     *Pairs that do not belong together* are made by putting another picture's background behind a foreground and its
     mask, before the mask is applied. In ILSGAN's evaluation (`PaperEstimator`) the masked regions are exchanged
@@ -97,9 +97,9 @@ class SmallEstimator:
 
     *The critic.* The two regions at 16x16 are brought to the 48 components in which they vary most, the same basis for
     both, from their covariances without regard to which belong together. The critic is a perceptron with one hidden
-    layer of 32 ReLU on the components of the one, of the other, and their products, without which it would take
-    thousands of pictures to find out that a component of the one goes with the same of the other. Its values are kept
-    within +-5 by a tanh, so that no single pair rules the mean of exponentials. Adam, 300 steps of 64 pairs each.
+    layer of 32 ReLU on the components of the one, of the other, and their products, without which a few
+    hundred pictures hardly show that a component of the one goes with the same of the other. Its values are kept within
+    +-5 by a tanh, so that no single pair rules the mean of exponentials. Adam, 300 steps of 64 pairs of either kind.
 
     At most 2048 pictures are used. Everything drawn comes from generators of its own.
 
@@ -202,8 +202,8 @@ class PaperEstimator:
     outline, which the estimate counts. It is here to compare with the paper; to compare generators, see
     `SmallEstimator`.
 
-    Two critics with Adam take 2.4 GB, and the regions of 100,000 iterations 10^16 operations: a matter of minutes to
-    an hour on a GPU for machine learning, of many hours to days on a CPU. Give a benchmark's job ``--timeout``.
+    Two critics with Adam take 2.4 GB, and the two regions 10^16 operations: at 10^13 a second, which a GPU may do, a
+    quarter of an hour; at 10^11, which a CPU of many cores may do, more than a day. Give a benchmark ``--timeout``.
 
     Attributes:
         side: that pictures are brought to.
