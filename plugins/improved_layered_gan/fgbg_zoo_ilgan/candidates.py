@@ -13,11 +13,27 @@ from torch import Tensor
 
 from fgbg_zoo import registry
 from fgbg_zoo.data import Dataset
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.files import output_errors
 from fgbg_zoo.files import replacing
 from fgbg_zoo.metrics import make_metric
 from fgbg_zoo_ilgan.generator import LayeredGenerator
 
 _BATCH = 64
+
+
+def check_metric(name: str) -> None:
+    """See that a metric can choose among generators.
+
+    Raises:
+        UnknownMetricError: if there is no such metric.
+        UsageError: if it is no metric of generated pictures, or does not say whether higher is better.
+        NotAvailableError: if its extractor's weights are not here.
+    """
+    make_metric(name)
+    spec = registry.metric_spec(name.partition("[")[0])
+    if spec.kind != "images" or spec.higher_is_better is None:
+        raise UsageError(f"choose_by takes a metric of generated pictures, such as swd, not '{name}'.")
 
 
 class Candidates:
@@ -36,6 +52,12 @@ class Candidates:
         self.folder, self.metric, self.noise, self.first = folder, metric, noise, first
         self._data, self._pictures = data, pictures
         self._real: Tensor | None = None
+
+    def clear(self) -> None:
+        """Forget the generators of an earlier training."""
+        with output_errors(self.folder):
+            for path in self.folder.glob("step-*"):
+                path.unlink()
 
     def add(self, generator: LayeredGenerator, step: int) -> dict[str, float]:
         """Score a generator and keep it."""

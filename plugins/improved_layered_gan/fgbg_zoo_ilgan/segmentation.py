@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from fgbg_zoo.data.pictures import resize
-from fgbg_zoo.nn.encoder_unet import EncoderUNet
 from fgbg_zoo.training import Batch
 from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
@@ -38,7 +37,7 @@ class PairTask(Task):
 
     Args:
         settings: of the pairs and the training.
-        architecture: keywords of `PairSegmenter`.
+        segmenter: to train.
         pairs: to learn from.
         watched: real pictures (N,3,S,S) in [0,1] to look at, and masks (N,1,S,S) if they have any.
     """
@@ -46,15 +45,12 @@ class PairTask(Task):
     def __init__(
         self,
         settings: PairSettings,
-        architecture: Mapping[str, Any],
+        segmenter: PairSegmenter,
         pairs: GeneratedPairs,
         watched: tuple[Tensor, Tensor | None],
     ) -> None:
         self.settings, self.pairs, self.watched = settings, pairs, watched
-        self.segmenter = PairSegmenter(**architecture)
-        a = self.segmenter.architecture
-        if settings.pretrained and a.encoder:
-            self.segmenter.network = EncoderUNet(a.encoder, 2, a.width, pretrained=True)
+        self.segmenter = segmenter
         self.modules = {"segmenter": self.segmenter}
         self.optimizers = {"segmenter": torch.optim.Adam(self.segmenter.parameters(), settings.lr)}
         held = round(pairs.blocks * settings.validation)

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch import nn
 
 from fgbg_zoo.data.pictures import resize
+from fgbg_zoo.errors import NotAvailableError
+from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Segmenter
 from fgbg_zoo.nn.encoder_unet import EncoderUNet
 from fgbg_zoo.nn.unet import UNet
@@ -25,6 +27,41 @@ class SegmenterArchitecture(BaseModel):
     size: int = Field(64, ge=16, le=1024, description="side of the pictures that it sees; 64 in the papers, always")
     width: int = Field(64, ge=1, le=512, description="channels of the U-Net at full size; 64 in the papers")
     encoder: str | None = Field(None, description="a model of timm as the encoder, instead of the papers' U-Net")
+
+
+def new_segmenter(architecture: SegmenterArchitecture, *, pretrained: bool = False) -> PairSegmenter:
+    """A segmenter to train, which was tried on a picture.
+
+    Args:
+        architecture: of the segmenter.
+        pretrained: whether the encoder begins with timm's weights.
+
+    Raises:
+        UsageError: for an encoder that timm does not know, that gives no features, or that wants another size.
+        NotAvailableError: for weights that are not here and cannot be downloaded.
+    """
+    a = architecture
+    try:
+        segmenter = PairSegmenter(**a.model_dump())
+        with torch.no_grad():
+            segmenter.eval()(torch.zeros(1, 3, a.size, a.size))
+    except Exception as error:  # timm raises whatever comes up in its models
+        if a.encoder is None:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"'{a.encoder}' cannot be the segmenter's encoder at {a.size} pixels: {reason}. Name another model of timm "
+            "that gives features (timm.list_models()), or another segmenter.size."
+        ) from error
+    if a.encoder and pretrained:
+        try:
+            segmenter.network = EncoderUNet(a.encoder, 2, a.width, pretrained=True)
+        except Exception as error:  # of the Hub, of the network, of the disk
+            raise NotAvailableError(
+                f"timm's weights of '{a.encoder}' are not here and cannot be downloaded ({type(error).__name__}); go "
+                "online once, or train with pairs.pretrained=false."
+            ) from error
+    return segmenter.train()
 
 
 class PairSegmenter(nn.Module, Segmenter):

@@ -20,7 +20,6 @@ from fgbg_zoo.training.ada import AdaptiveAugmentation
 from fgbg_zoo_ilgan import losses
 from fgbg_zoo_ilgan.candidates import Candidates
 from fgbg_zoo_ilgan.generator import LayeredGenerator
-from fgbg_zoo_ilgan.generator import in_unit_range
 from fgbg_zoo_ilgan.perturbation import Perturbation
 from fgbg_zoo_ilgan.settings import GanSettings
 
@@ -195,6 +194,3 @@ def rows(layers: Layers) -> Tensor:
     """A grid (3,4H,NW) in [0,1]: a row each of composites, backgrounds, foregrounds and masks."""
     parts = [layers.image, layers.background, layers.foreground, layers.mask.expand(-1, 3, -1, -1)]
     return rearrange(torch.stack(parts), "row b c h w -> c (row h) (b w)").float().cpu()
-
-
-__all__ = ["GanTask", "in_unit_range", "rows", "watched"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from fgbg_zoo.training import TrainResult
 from fgbg_zoo.training import fit
 from fgbg_zoo.training import seed_everything
 from fgbg_zoo_ilgan.candidates import Candidates
+from fgbg_zoo_ilgan.candidates import check_metric
 from fgbg_zoo_ilgan.generator import LayeredGenerator
 from fgbg_zoo_ilgan.model import LayeredGAN
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.perturbation import Perturbation
 from fgbg_zoo_ilgan.segmentation import PairTask
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
+from fgbg_zoo_ilgan.segmenter import new_segmenter
 from fgbg_zoo_ilgan.settings import GanSettings
 from fgbg_zoo_ilgan.task import GanTask
 
@@ -62,9 +65,9 @@ class LayeredTrainer(Trainer, Generic[S]):
             raise UsageError(f"'{self.method}' has the presets {', '.join(self.presets)}, not '{preset}'.")
         self.configured: S = make_settings(self.Settings, _merged(self.presets[self.preset], settings), self.method)
 
+    @abstractmethod
     def task(self, candidates: Candidates | None, segmenter: PairSegmenter | None) -> GanTask:
         """The adversarial training; a method gives its own."""
-        raise NotImplementedError
 
     def fit(
         self, data: Dataset, out: str | Path, *, resume: bool = True, on_event: Callable[[Event], None] | None = None
@@ -73,8 +76,13 @@ class LayeredTrainer(Trainer, Generic[S]):
 
         Raises:
             TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
+            UsageError: for an encoder or a metric that the last stages cannot use, before the first one begins.
+            NotAvailableError: for pretrained weights that are not here and cannot be downloaded.
         """
         s, out = self.configured, Path(out)
+        new_segmenter(s.segmenter, pretrained=s.pairs.pretrained)
+        if s.choose_every:
+            check_metric(s.choose_by)
         source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
         pictures = data.reopen(size=s.generator.resolution)
         gan, task, candidates = self.fit_gan(pictures, out, resume, on_event)
@@ -108,6 +116,8 @@ class LayeredTrainer(Trainer, Generic[S]):
             noise = "none" if s.noise == "none" else "const"
             folder, first = out / "gan" / "candidates", round(s.choose_from * s.steps)
             candidates = Candidates(folder, pictures, s.choose_by, s.choose_pictures, noise, first)
+            if not resume:
+                candidates.clear()
         task = self.task(candidates, segmenter)
         settings = s.model_copy(update={"evaluate_every": s.choose_every, "steps": steps})
         identity = s.model_dump(mode="json", exclude={*LoopSettings.model_fields, "pairs", "segmenter"})
@@ -150,7 +160,8 @@ class LayeredTrainer(Trainer, Generic[S]):
             perturbation=perturbation,
             cache_mb=p.cache_mb,
         )
-        task = PairTask(p, s.segmenter.model_dump(), pairs, _watched(data, s.segmenter.size))
+        segmenter = new_segmenter(s.segmenter, pretrained=p.pretrained)
+        task = PairTask(p, segmenter, pairs, _watched(data, s.segmenter.size))
         settings = LoopSettings(
             **s.model_dump(include=set(LoopSettings.model_fields) - {"steps", "batch_size", "accumulate", "guard"}),
             steps=steps or p.steps,

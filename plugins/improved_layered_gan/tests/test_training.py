@@ -18,6 +18,7 @@ from fgbg_zoo_ilgan.trainer import ILGANTrainer
 
 import fgbg_zoo
 from fgbg_zoo.data.pictures import write_png
+from fgbg_zoo.errors import FgbgZooError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.testing.contract import assert_generator
 from fgbg_zoo.testing.contract import assert_reloads
@@ -113,9 +114,12 @@ def test_interrupted_in_any_stage_it_ends_in_the_same_snapshot(tmp_path):
 
 def test_starting_over_forgets_every_stage(tmp_path):
     data = fgbg_zoo.open_dataset("scenes", split="train")
-    first = train(tmp_path / "a", seed=1)
-    other = ILGANTrainer("small", **QUICK).fit(data, tmp_path / "a", resume=False)
-    fresh = train(tmp_path / "b")
+    choose = {"choose_pictures": 64}
+    first = train(tmp_path / "a", seed=1, choose_every=1, **choose)
+    other = ILGANTrainer("small", **{**QUICK, "choose_every": 4, **choose}).fit(data, tmp_path / "a", resume=False)
+    kept = sorted(path.stem for path in (tmp_path / "a" / "gan" / "candidates").glob("*.json"))
+    assert kept == [f"step-{step:08d}" for step in (2, 3, 4)]  # where rounds end; step 1 was the first training's
+    fresh = train(tmp_path / "b", choose_every=4, **choose)
     assert (other / "model.safetensors").read_bytes() == (fresh / "model.safetensors").read_bytes()
     assert first == other
 
@@ -184,6 +188,22 @@ def test_bad_settings_are_refused_in_a_sentence():
         settings(generator={"resolution": 48})
     with pytest.raises(UsageError, match="lambda_mi"):
         settings(lambda_mi=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"segmenter": {"size": 16, "encoder": "nonsense"}}, "'nonsense' cannot be the segmenter's encoder"),
+        ({"segmenter": {"size": 16, "encoder": "vit_tiny_patch16_224"}}, "at 16 pixels: .* another segmenter.size"),
+        ({"choose_every": 2, "choose_by": "swdd"}, "Unknown metric 'swdd'"),
+        ({"choose_every": 2, "choose_by": "iou_pooled"}, "a metric of generated pictures, such as swd"),
+    ],
+    ids=["encoder", "size", "metric", "kind"],
+)
+def test_what_only_a_late_stage_needs_is_checked_before_the_first(tmp_path, changes, sentence):
+    with pytest.raises(FgbgZooError, match=sentence):
+        train(tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_without_masks_is_enough(tmp_path):
