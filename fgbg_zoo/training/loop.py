@@ -55,7 +55,7 @@ class TrainResult:
         modules: every module in evaluation mode, the averaged copy where there is one, on the training's device.
         images: pictures of each stream that were seen, over all processes.
         hours: of wall-clock time, over all sessions that led here.
-        device: where it ran, for example ``"cpu"`` or ``"NVIDIA H200"``.
+        device: where it ran, for example ``"cpu"`` or ``"NVIDIA H200"``, or ``"NVIDIA H200, cpu"`` if it was moved.
         checkpoint: the last checkpoint.
         evaluation: what the task's `evaluate` gave last.
         is_main: whether this is the process that writes files.
@@ -135,6 +135,7 @@ class _Loop:
             rank=self.accelerator.process_index,
             processes=self.accelerator.num_processes,
             cache_mb=settings.cache_mb,
+            cache_dir=settings.cache_dir,
         )
         for module in task.modules.values():
             module.to(self.device).train()
@@ -165,7 +166,7 @@ class _Loop:
             modules={name: module.eval() for name, module in self._modules().items()},
             images=self._images(state.step),
             hours=state.seconds / 3600,
-            device=runtime.device_name(self.device),
+            device=", ".join(state.devices),
             checkpoint=self.checkpoints.path(state.step),
             evaluation=state.evaluation,
             is_main=main,
@@ -180,7 +181,9 @@ class _Loop:
 
     def _train_on(self, read: Iterator[Batch], reporter: Reporter, stop: StopSignal) -> None:
         settings, state = self.settings, self.state
-        clock = time.monotonic()
+        clock, device = time.monotonic(), runtime.device_name(self.device)
+        if state.step < settings.steps and device not in state.devices:
+            state.devices.append(device)
         while state.step < settings.steps:
             self._step([self._prepare(next(read)) for _ in range(settings.accumulate)])
             done, stopping = state.step == settings.steps, self._agree_to_stop(stop)

@@ -13,7 +13,7 @@ from pydantic import model_validator
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _FREE = {
-    *("steps", "device", "compile", "workers", "cache_mb"),
+    *("steps", "device", "compile", "workers", "cache_mb", "cache_dir"),
     *("checkpoint_every", "keep_checkpoints", "log_every", "sample_every", "evaluate_every", "tensorboard"),
     *("guard", "area_low", "area_high", "area_std_low", "patience"),
 }
@@ -37,6 +37,9 @@ class LoopSettings(BaseModel):
     workers: int = Field(0, ge=0, description="processes that read pictures; 0 reads them in the training's own")
     cache_mb: int = Field(
         2048, ge=0, description="MiB at most, in each reading process, for pictures that were read once"
+    )
+    cache_dir: str | None = Field(
+        None, description="folder that keeps pictures that were read once for further trainings; null: none"
     )
 
     ema_decay: float = Field(0.999, ge=0, lt=1, description="of the averaged weights, per step")

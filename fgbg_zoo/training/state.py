@@ -34,6 +34,7 @@ class TrainingState:
     Attributes:
         step: how many steps are done.
         seconds: of wall-clock time, over all sessions.
+        devices: that steps were done on, in the order of their first one.
         evaluation: the newest.
         averages, guard, meter: see their classes.
     """
@@ -42,6 +43,7 @@ class TrainingState:
         self, task: Task, settings: LoopSettings, identity: Mapping[str, Any], accelerator: Accelerator
     ) -> None:
         self.step, self.seconds = 0, 0.0
+        self.devices: list[str] = []
         self.evaluation: dict[str, float] = {}
         self.averages = Averages(task.modules, task.ema, settings.ema_decay, warmup=settings.ema_warmup)
         self.guard, self.meter = Guard(settings), Meter()
@@ -60,6 +62,7 @@ class TrainingState:
             "format": _FORMAT,
             "step": self.step,
             "seconds": self.seconds,
+            "devices": list(self.devices),
             "identity": self.identity,
             "environment": runtime.describe(self._accelerator),
             "modules": {name: module.state_dict() for name, module in task.modules.items()},
@@ -102,6 +105,7 @@ class TrainingState:
         self.meter.load_state_dict(state["meter"])
         self.evaluation = dict(state["evaluation"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.devices = list(state.get("devices", [state["environment"]["device"]]))
         restore_rng(mine["rng"])
 
     def _check_identity(self, state: Mapping[str, Any], source: Path) -> None:

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset as TorchDataset
 from fgbg_zoo.data.base import Dataset
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import FgbgZooError
+from fgbg_zoo.training.shelf import Shelf
 from fgbg_zoo.training.task import Batch
 
 
@@ -65,12 +66,18 @@ class PictureCache:
         """Keep a picture (3,H,W) float32, if there is room."""
         if self._left <= 0:
             return
-        packed = image.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-        kept = packed if torch.equal(packed.float().div_(255), image) else image.clone()
+        packed = exactly_bytes(image)
+        kept = image.clone() if packed is None else packed
         size = kept.numel() * kept.element_size()
         if size <= self._left:
             self._left -= size
             self._kept[stream, index] = kept
+
+
+def exactly_bytes(image: Tensor) -> Tensor | None:
+    """A picture in [0,1] at 8 bits a channel, or ``None`` if that would change it."""
+    packed = image.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return packed if torch.equal(packed.float().div_(255), image) else None
 
 
 class MicroBatches(TorchDataset[Batch]):
@@ -83,6 +90,7 @@ class MicroBatches(TorchDataset[Batch]):
         rank: which of the processes this is.
         processes: how many share the streams; micro-batch k of all of them holds consecutive positions.
         cache_mb: memory for pictures that were read once, in MiB.
+        cache_dir: a folder for them, which outlives the training; ``None`` for none.
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class MicroBatches(TorchDataset[Batch]):
         rank: int = 0,
         processes: int = 1,
         cache_mb: int = 0,
+        cache_dir: str | None = None,
     ) -> None:
         self.streams = dict(streams)
         self.batch_size = batch_size
@@ -101,6 +110,8 @@ class MicroBatches(TorchDataset[Batch]):
         self.processes = processes
         self._orders = {name: Order(len(data), seed, name) for name, data in self.streams.items()}
         self._cache = PictureCache(cache_mb)
+        self._cache_dir = cache_dir
+        self._shelves: dict[str, Shelf] = {}
 
     def indices(self, stream: str, number: int) -> list[int]:
         """The indices of the pictures of a stream in micro-batch ``number``."""
@@ -123,8 +134,22 @@ class MicroBatches(TorchDataset[Batch]):
     def _image(self, stream: str, index: int) -> Tensor:
         image = self._cache.get(stream, index)
         if image is None:
-            image = self.streams[stream][index].image
+            image = self._read(stream, index)
             self._cache.put(stream, index, image)
+        return image
+
+    def _read(self, stream: str, index: int) -> Tensor:
+        """A picture from the folder, or from its data set and, if it is exactly 8-bit, into the folder."""
+        if (shelf := self._shelves.get(stream)) is not None and (kept := shelf.get(index)) is not None:
+            return kept.float().div_(255)
+        image = self.streams[stream][index].image
+        if self._cache_dir is not None and (packed := exactly_bytes(image)) is not None:
+            if shelf is None:
+                data = self.streams[stream]
+                shape = (image.shape[0], image.shape[1], image.shape[2])
+                shelf = self._shelves[stream] = Shelf(self._cache_dir, data.fingerprint(), len(data), shape)
+            if packed.shape == shelf.shape:
+                shelf.put(index, packed)
         return image
 
 

@@ -47,7 +47,7 @@ class ILSGANSettings(GanSettings):
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "small": {**SMALL, "independence_images": 20_000},
+    "small": {**SMALL, "independence_weight": 0.2},
     "paper-64": PAPER_64,
     "paper-128": PAPER_128,
 }

@@ -25,7 +25,7 @@ QUICK: dict[str, Any] = {
     "device": "cpu",
     "generator": {"resolution": 16, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8},
     "segmenter": {"size": 16, "width": 4},
-    "pairs": {"count": 128, "steps": 2, "batch_size": 4},
+    "pairs": {"count": 128, "steps": 2, "batch_size": 4, "self_rounds": 0},
     "checkpoint_every": 1,
     "sample_every": 3,
     "log_every": 1,

@@ -48,7 +48,17 @@ class GeneratorArchitecture(BaseModel):
     clamp: float | None = Field(None, gt=0, description="largest activation, which half precision needs; null for none")
     bounded: bool = Field(False, description="colours through tanh; unbounded in the papers")
     mask_gain: float = Field(1.0, gt=0, description="the mask is sigmoid(mask_gain * logit); 1 in the papers")
-    mask_map: bool = Field(False, description="a learned map, at first a central blob, is added to the mask's logit")
+    mask_side: int | None = Field(
+        None, ge=2, description="the mask's logit is averaged down to this side and drawn up again; null: as it is"
+    )
+    mask_prior: float = Field(
+        0.0, ge=0, description="height of a fixed blob, 1 in the middle and -0.96 at the corners, added to the logit"
+    )
+    mask_margin: int = Field(0, ge=0, description="width in pixels of a frame in which the mask is 0")
+    colour_gain: float = Field(1.0, gt=0, description="colours are multiplied by this; 1 in the papers")
+    background_max: int | None = Field(
+        None, ge=1, description="channels of the background's network at most; null: channel_max"
+    )
 
     @field_validator("resolution")
     @classmethod
@@ -67,16 +77,21 @@ class LayeredGenerator(nn.Module, Generator):
         **architecture: the fields of `GeneratorArchitecture`.
     """
 
+    blob: Tensor
+    frame: Tensor
+
     def __init__(self, **architecture: Any) -> None:
         super().__init__()
         self.architecture = a = GeneratorArchitecture(**architecture)
         widths: dict[str, Any] = {"channel_base": a.channel_base, "channel_max": a.channel_max}
         half: dict[str, Any] = {"half_resolutions": a.half_resolutions, "clamp": a.clamp}
-        self.synthesis_bg = Synthesis(a.w_dim, a.resolution, 3, **widths, **half)
+        narrow = widths if a.background_max is None else {**widths, "channel_max": a.background_max}
+        self.synthesis_bg = Synthesis(a.w_dim, a.resolution, 3, **narrow, **half)
         self.synthesis_fg = Synthesis(a.w_dim, a.resolution, 4, **widths, **half)
         self.mapping_bg = Mapping(a.z_dim, a.w_dim, a.mapping_layers, lr=a.mapping_lr)
         self.mapping_fg = Mapping(a.z_dim, a.w_dim, a.mapping_layers, a.c_dim + a.c_continuous, lr=a.mapping_lr)
-        self.mask_map = nn.Parameter(_blob(a.resolution)) if a.mask_map else None
+        self.register_buffer("blob", _blob(a.resolution), persistent=False)
+        self.register_buffer("frame", _frame(a.resolution, a.mask_margin), persistent=False)
 
     def forward(
         self,
@@ -101,10 +116,9 @@ class LayeredGenerator(nn.Module, Generator):
         z_bg, z_fg = (z, z) if self.architecture.shared_z else z.chunk(2, 1)
         background = self.synthesis_bg(self.mapping_bg(z_bg, truncation=truncation), noise, dtype)
         front = self.synthesis_fg(self.mapping_fg(z_fg, c, truncation), noise, dtype)
-        logit = front[:, 3:] * self.architecture.mask_gain
-        if self.mask_map is not None:
-            logit = logit + self.mask_map
-        foreground, mask = front[:, :3], logit.sigmoid()
+        foreground, mask = front[:, :3], self._mask(front[:, 3:])
+        if (gain := self.architecture.colour_gain) != 1:
+            background, foreground = background * gain, foreground * gain
         if self.architecture.bounded:
             background, foreground = background.tanh(), foreground.tanh()
         if shift is not None:
@@ -112,17 +126,32 @@ class LayeredGenerator(nn.Module, Generator):
             foreground, mask = moved[:, :3], moved[:, 3:]
         return Layers((1 - mask) * background + mask * foreground, foreground, background, mask)
 
+    def _mask(self, logit: Tensor) -> Tensor:
+        """The logit (B,1,R,R) that the network gave to the mask, by the options of the architecture."""
+        a = self.architecture
+        if a.mask_side is not None:
+            coarse = F.adaptive_avg_pool2d(logit, a.mask_side)
+            logit = F.interpolate(coarse, (a.resolution, a.resolution), mode="bilinear", align_corners=False)
+        logit = logit * a.mask_gain
+        if a.mask_prior:
+            logit = logit + a.mask_prior * self.blob
+        mask = logit.sigmoid()
+        return mask * self.frame if a.mask_margin else mask
+
     @property
     def code_length(self) -> int:
         """How many numbers `forward` takes as z."""
         return self.architecture.z_dim * (1 if self.architecture.shared_z else 2)
 
-    def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
-        """Codes z (n,`code_length`) and private codes (n,c_dim + c_continuous), on the generator's device.
+    def draw(
+        self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Codes z (n,`code_length`) and private codes (n,c_dim + c_continuous), drawn on a device.
 
-        Categories are one-hot and equally likely, continuous parts uniform in [-1,1].
+        Categories are one-hot and equally likely, continuous parts uniform in [-1,1]. ``device`` is the random
+        generator's, if one is given.
         """
-        device = None if generator is None else generator.device
+        device = device if generator is None else generator.device
         options: dict[str, Any] = {"generator": generator, "device": device}
         z = torch.randn(n, self.code_length, **options)
         parts = []
@@ -194,6 +223,13 @@ def concatenated(parts: list[Layers]) -> Layers:
 
 
 def _blob(resolution: int) -> Tensor:
-    """(1,R,R): 1 in the middle, falling to about -1 at the sides."""
+    """(1,R,R): 1 in the middle, -0.73 at the middle of a side, -0.96 at the corners."""
     place = torch.linspace(-1, 1, resolution)
     return 2 * torch.exp(-2 * (place[:, None] ** 2 + place[None] ** 2))[None] - 1
+
+
+def _frame(resolution: int, margin: int) -> Tensor:
+    """(1,R,R): 0 in a frame of some pixels, 1 within."""
+    frame = torch.zeros(1, resolution, resolution)
+    frame[:, margin : resolution - margin, margin : resolution - margin] = 1
+    return frame

@@ -38,3 +38,16 @@ def size_hinge(mask: Tensor, low: float, high: float = 1.0) -> Tensor:
     """How much the mean of a mask (B,1,H,W) falls short of ``low`` or exceeds ``high``: (B,)."""
     area = mask.mean((1, 2, 3))
     return F.relu(low - area) + F.relu(area - high)
+
+
+def spread(mask: Tensor) -> Tensor:
+    """How different masks (B,1,H,W) are: their standard deviation at each pixel over the batch, averaged; a scalar.
+
+    In [0,0.5] up to the small-sample factor; 0 where all pictures have the same mask.
+    """
+    return (mask.float().var(0) + 1e-8).sqrt().mean()
+
+
+def diversity_hinge(mask: Tensor, low: float) -> Tensor:
+    """How much the `spread` of masks (B,1,H,W) falls short of ``low``; a scalar."""
+    return F.relu(low - spread(mask))

@@ -73,6 +73,10 @@ class GeneratedPairs:
             self._blocks[number] = made
         return made
 
+    def length(self, blocks: range) -> int:
+        """How many pairs some blocks, without a gap, hold."""
+        return max(0, min(blocks.stop * BLOCK, self.count) - blocks.start * BLOCK)
+
     def epoch(self, blocks: range, number: int) -> Iterator[Pairs]:
         """The pairs of some blocks one by one, shuffled within windows of blocks, in an order of the epoch's own."""
         random = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 2 + 1)

@@ -21,7 +21,8 @@ def shift_by(share: Tensor, reach: float, size: tuple[int, int]) -> Tensor:
     ``round(reach * side * share)``; halves go to the even neighbour. ``size`` is (H,W).
     """
     height, width = size
-    return (share * reach * share.new_tensor([width, height])).round().long()
+    right, down = (share * reach).unbind(1)
+    return torch.stack([right * width, down * height], 1).round().long()
 
 
 def shift(layers: Tensor, pixels: Tensor) -> Tensor:
@@ -63,6 +64,27 @@ def affine(layers: Tensor, share: Tensor, *, translation: float, rotation: float
     return F.grid_sample(layers, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
+def scroll(background: Tensor, pixels: Tensor, flipped: Tensor) -> Tensor:
+    """(B,3,H,W) moved by (B,2) whole pixels, right and down, and mirrored where ``flipped`` (B,2) is true.
+
+    What comes in is the reflection of what was there, so that no edge tells how far it was moved. The longest shift is
+    a side.
+    """
+    count, _, height, width = background.shape
+    rows = _reflected(height, pixels[:, 1:], flipped[:, 1:])
+    columns = _reflected(width, pixels[:, :1], flipped[:, :1])
+    batch = torch.arange(count, device=background.device)[:, None, None]
+    moved = background.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None]]
+    return moved.permute(0, 3, 1, 2)
+
+
+def _reflected(side: int, pixels: Tensor, flipped: Tensor) -> Tensor:
+    """(B,side): which old place comes to each new one."""
+    place = torch.arange(side, device=pixels.device) - pixels
+    place = (side - 1) - ((side - 1) - place.abs()).abs()
+    return torch.where(flipped, side - 1 - place, place)
+
+
 def jitter_contrast(background: Tensor, share: Tensor, reach: float) -> Tensor:
     """(B,3,H,W) with the contrast about each channel's mean changed by ``1 + reach * share``, in the range it had.
 
@@ -84,22 +106,36 @@ class Perturbation:
         rotation: of ``"affine"``, in degrees.
         scale: of ``"affine"``, as a power of two.
         background_contrast: the largest change of the background's contrast.
+        background_shift: the longest shift of the background, as a share of the side, with which it is mirrored too.
     """
 
-    def __init__(self, kind: str, shift: float, rotation: float, scale: float, background_contrast: float) -> None:
+    def __init__(
+        self,
+        kind: str,
+        shift: float,
+        rotation: float,
+        scale: float,
+        background_contrast: float,
+        background_shift: float = 0.0,
+    ) -> None:
         self.kind, self.reach, self.rotation, self.scale = kind, shift, rotation, scale
-        self.background_contrast = background_contrast
+        self.background_contrast, self.background_shift = background_contrast, background_shift
 
     def __call__(self, layers: Layers, generator: torch.Generator | None = None) -> Layers:
-        """Layers in the network's range, moved; drawn from torch's global generator if no other is given."""
+        """Layers in the network's range, moved; drawn from torch's own generator of their device if none is given."""
         n, device, background = len(layers), layers.mask.device, layers.background
-        share = 2 * torch.rand(n, 5, generator=generator).to(device) - 1
+        drawn_on = device if generator is None else generator.device
+        share = 2 * torch.rand(n, 5, generator=generator, device=drawn_on).to(device) - 1
         front = torch.cat([layers.foreground, layers.mask], 1)
         if self.kind == "shift":
             height, width = front.shape[2:]
             front = shift(front, shift_by(share[:, :2], self.reach, (height, width)))
         elif self.kind == "affine":
             front = affine(front, share[:, :4], translation=2 * self.reach, rotation=self.rotation, scale=self.scale)
+        if self.background_shift:
+            further = 2 * torch.rand(n, 4, generator=generator, device=drawn_on).to(device) - 1
+            size = (background.shape[2], background.shape[3])
+            background = scroll(background, shift_by(further[:, :2], self.background_shift, size), further[:, 2:] > 0)
         if self.background_contrast:
             background = jitter_contrast(background, share[:, 4], self.background_contrast)
         foreground, mask = front[:, :3], front[:, 3:]

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from einops import rearrange
 from torch import Tensor
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from fgbg_zoo.data.pictures import resize
 from fgbg_zoo.training import Batch
@@ -20,10 +22,10 @@ from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
 from fgbg_zoo.training.colour import apply_colour
 from fgbg_zoo.training.colour import random_colour_matrix
-from fgbg_zoo_ilgan.pairs import BLOCK
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.pairs import Pairs
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
+from fgbg_zoo_ilgan.self_training import SelfLabelledPairs
 from fgbg_zoo_ilgan.settings import PairSettings
 
 _SHOWN = 8
@@ -40,19 +42,22 @@ class PairTask(Task):
         segmenter: to train.
         pairs: to learn from.
         watched: real pictures (N,3,S,S) in [0,1] to look at, and masks (N,1,S,S) if they have any.
+        steps: of the training.
     """
 
     def __init__(
         self,
         settings: PairSettings,
         segmenter: PairSegmenter,
-        pairs: GeneratedPairs,
+        pairs: GeneratedPairs | SelfLabelledPairs,
         watched: tuple[Tensor, Tensor | None],
+        steps: int,
     ) -> None:
         self.settings, self.pairs, self.watched = settings, pairs, watched
         self.segmenter = segmenter
         self.modules = {"segmenter": self.segmenter}
         self.optimizers = {"segmenter": torch.optim.Adam(self.segmenter.parameters(), settings.lr)}
+        self.schedulers = {"segmenter": LambdaLR(self.optimizers["segmenter"], partial(settings.rate, steps))}
         held = round(pairs.blocks * settings.validation)
         self._train, self._held = range(pairs.blocks - held), range(pairs.blocks - held, pairs.blocks)
         self._stream: Iterator[Pairs] = iter(())
@@ -68,6 +73,8 @@ class PairTask(Task):
         """Of the next pairs."""
         device = next(self.segmenter.parameters()).device
         images, masks = self._next(step)
+        if self.settings.flip and torch.rand(()) < 0.5:
+            images, masks = images.flip(-1), masks.flip(-1)
         pictures = self._seen(images.to(device))
         pictures = apply_colour(pictures, random_colour_matrix(len(pictures), self.settings.colour, device))
         wanted = self._target(masks.to(device))
@@ -89,7 +96,7 @@ class PairTask(Task):
 
     @property
     def _length(self) -> int:
-        return min(len(self._train) * BLOCK, self.pairs.count)
+        return self.pairs.length(self._train)
 
     def _endless(self, epoch: int) -> Iterator[Pairs]:
         while True:

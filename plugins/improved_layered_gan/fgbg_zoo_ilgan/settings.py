@@ -23,6 +23,9 @@ class PerturbationSettings(BaseModel):
     rotation: float = Field(15.0, ge=0, le=180, description="of affine: the largest angle, in degrees")
     scale: float = Field(0.25, ge=0, le=2, description="of affine: the largest scale, as a power of two")
     background_contrast: float = Field(0.0, ge=0, lt=1, description="the largest change of the background's contrast")
+    background_shift: float = Field(
+        0.0, ge=0, le=1, description="the background's longest shift, with mirroring; 0, as in the papers, for none"
+    )
 
 
 class PairSettings(BaseModel):
@@ -33,16 +36,27 @@ class PairSettings(BaseModel):
     count: int = Field(10_000, ge=100, description="pairs; 10,000 at 64 px and 50,000 at 128 px in ILSGAN's code")
     steps: int = Field(6000, ge=1, description="of the segmenter's training")
     batch_size: int = Field(64, ge=2, description="pairs in a step")
-    lr: float = Field(1e-3, gt=0, description="Adam's learning rate; it does not decay")
+    lr: float = Field(1e-3, gt=0, description="Adam's learning rate")
+    decay_from: float = Field(1.0, ge=0, le=1, description="share of the steps after which it falls to 0; 1: never")
     validation: float = Field(0.1, ge=0, lt=1, description="share of the pairs that the best step is chosen by")
     validate_every: int = Field(1000, ge=1, description="steps between looks at them")
     perturbed: bool = Field(
         False, description="pairs with the foreground moved as in the GAN's training; not the papers'"
     )
     colour: float = Field(0.5, ge=0, le=1, description="probability of each change of colour")
+    flip: bool = Field(False, description="mirror every second batch; not the papers'")
     noise: Literal["const", "random", "none"] = Field("const", description="the generator's per-pixel noise")
     pretrained: bool = Field(False, description="of segmenter.encoder: begin with timm's weights")
     cache_mb: int = Field(1024, ge=0, description="MiB for pairs that were made once; further ones are made again")
+    self_rounds: int = Field(
+        0, ge=0, description="further trainings, half on real pictures with the last segmenter's masks; 0 in the papers"
+    )
+    self_pictures: int = Field(4096, ge=1, description="of the training's pictures, how many then get masks")
+
+    def rate(self, steps: int, step: int) -> float:
+        """The share of the learning rate at a step of a training."""
+        begin = self.decay_from * steps
+        return 1.0 if step < begin or begin >= steps else max(0.0, (steps - step) / (steps - begin))
 
 
 class GanSettings(LoopSettings):
@@ -53,6 +67,9 @@ class GanSettings(LoopSettings):
     perturbation: PerturbationSettings = Field(default_factory=PerturbationSettings, description="as perturbation.X")
     pairs: PairSettings = Field(default_factory=PairSettings, description="set as pairs.X")
 
+    picture_size: int | None = Field(
+        None, ge=8, description="side at which pictures are read, before they are averaged down; null: the generator's"
+    )
     discriminator_base: int | None = Field(None, ge=64, description="channels at R are base / R; null: the generator's")
     discriminator_max: int | None = Field(None, ge=1, description="but no more than this; null: the generator's")
     discriminator_group: int | None = Field(4, ge=1, description="of the minibatch standard deviation; null: the batch")
@@ -71,6 +88,8 @@ class GanSettings(LoopSettings):
     size_weight: float = Field(2.0, ge=0, description="weight of the hinge on the moved mask's mean")
     size_low: float = Field(0.25, ge=0, le=1, description="the smallest mean that it leaves alone")
     size_high: float = Field(1.0, ge=0, le=1, description="the largest; 1 in ILSGAN with its shift")
+    diversity_weight: float = Field(0.0, ge=0, description="weight of the hinge on the masks' spread; 0 in the papers")
+    diversity_low: float = Field(0.2, ge=0, le=0.5, description="the smallest spread that it leaves alone")
 
     augment: Literal["none", "bgc"] = Field("none", description="adaptive augmentation of what the discriminator sees")
     augment_target: float = Field(0.6, ge=-1, le=1, description="mean sign of D(real) that it is adapted to")
@@ -90,6 +109,10 @@ class GanSettings(LoopSettings):
 
     def model_post_init(self, context: object) -> None:
         """Check what fits together."""
+        if self.picture_size is not None and self.picture_size < self.generator.resolution:
+            raise ValueError(
+                f"picture_size {self.picture_size} must not be below generator.resolution {self.generator.resolution}"
+            )
         if self.size_low > self.size_high:
             raise ValueError(f"size_low must not be above size_high, not {self.size_low} and {self.size_high}")
         if self.discriminator_group and self.batch_size % min(self.discriminator_group, self.batch_size):

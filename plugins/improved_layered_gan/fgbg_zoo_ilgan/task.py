@@ -92,8 +92,7 @@ class GanTask(Task):
 
     def make(self, n: int, device: torch.device) -> tuple[Layers, Tensor | None]:
         """Fresh layers, not moved yet, in the network's range; and the private codes that they were made from."""
-        z, c = self.generator.draw(n)
-        z, c = z.to(device), None if c is None else c.to(device)
+        z, c = self.generator.draw(n, device=device)
         return self.generator(z, c=c, noise=self.settings.noise), c
 
     def judged(self, images: Tensor) -> Tensor:
@@ -111,6 +110,8 @@ class GanTask(Task):
             terms["binarisation"] = weight * losses.binarisation(moved.mask)
         if s.size_weight:
             terms["size"] = s.size_weight * losses.size_hinge(moved.mask, s.size_low, s.size_high)
+        if s.diversity_weight:
+            terms["diversity"] = s.diversity_weight * losses.diversity_hinge(layers.mask, s.diversity_low)
         terms |= self.further_terms(layers, moved, c, step)
         total = torch.stack([term.mean() for term in terms.values()]).sum()
         return total, {**terms, **watched(layers)}
@@ -186,7 +187,7 @@ def watched(layers: Layers) -> dict[str, Tensor]:
     return {
         "mask_area": mask.mean((1, 2, 3)),
         "mask_softness": 2 * torch.minimum(mask, 1 - mask).mean((1, 2, 3)),
-        "mask_spread": mask.std(0).mean(),
+        "mask_spread": losses.spread(mask),
     }
 
 

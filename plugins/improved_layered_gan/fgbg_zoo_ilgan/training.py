@@ -10,12 +10,9 @@ from typing import ClassVar
 from typing import Generic
 from typing import TypeVar
 
-import torch
-from torch import Tensor
-
 from fgbg_zoo import provenance
 from fgbg_zoo.data import Dataset
-from fgbg_zoo.errors import DataError
+from fgbg_zoo.data.reduced import Reduced
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.interfaces import Event
 from fgbg_zoo.interfaces import Trainer
@@ -31,13 +28,15 @@ from fgbg_zoo_ilgan.generator import LayeredGenerator
 from fgbg_zoo_ilgan.model import LayeredGAN
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.perturbation import Perturbation
-from fgbg_zoo_ilgan.segmentation import PairTask
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
 from fgbg_zoo_ilgan.segmenter import new_segmenter
+from fgbg_zoo_ilgan.self_training import SelfLabelledPairs
 from fgbg_zoo_ilgan.settings import GanSettings
+from fgbg_zoo_ilgan.stages import Segmenters
+from fgbg_zoo_ilgan.stages import digest
+from fgbg_zoo_ilgan.stages import staged
 from fgbg_zoo_ilgan.task import GanTask
 
-_WATCHED = 256
 _PAIR_SEED = 1_000_000
 """Of the pairs, beside the training's: no picture that a candidate was chosen by is among them."""
 
@@ -84,7 +83,7 @@ class LayeredTrainer(Trainer, Generic[S]):
         if s.choose_every:
             check_metric(s.choose_by)
         source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
-        pictures = data.reopen(size=s.generator.resolution)
+        pictures = self.pictures(data)
         gan, task, candidates = self.fit_gan(pictures, out, resume, on_event)
         generator, chosen = self.choose(gan, task, candidates)
         segmenter = self.fit_segmenter(generator, data, out, resume, on_event)
@@ -92,6 +91,13 @@ class LayeredTrainer(Trainer, Generic[S]):
         if gan.is_main:
             self._write(folder, generator, segmenter, data, {**source, **self._record(gan, chosen, segmenter)})
         return folder
+
+    def pictures(self, data: Dataset) -> Dataset:
+        """A data set's pictures at the generator's resolution, read larger first if `picture_size` says so."""
+        side, read = self.configured.generator.resolution, self.configured.picture_size
+        if read is None or read == side:
+            return data.reopen(size=side)
+        return Reduced(data.reopen(size=read), side)
 
     def fit_gan(
         self, pictures: Dataset, out: Path, resume: bool, on_event: Callable[[Event], None] | None
@@ -121,7 +127,7 @@ class LayeredTrainer(Trainer, Generic[S]):
         task = self.task(candidates, segmenter)
         settings = s.model_copy(update={"evaluate_every": s.choose_every, "steps": steps})
         identity = s.model_dump(mode="json", exclude={*LoopSettings.model_fields, "pairs", "segmenter"})
-        stage = _staged(on_event, "gan")
+        stage = staged(on_event, "gan")
         result = fit(task, {"x": pictures}, out / "gan", settings, identity=identity, resume=resume, on_event=stage)
         return result, task, candidates
 
@@ -147,33 +153,27 @@ class LayeredTrainer(Trainer, Generic[S]):
         name: str = "segmenter",
         steps: int | None = None,
     ) -> tuple[PairSegmenter, dict[str, Any]]:
-        """The segmenter's training on pairs of a generator, and what came out of it."""
+        """The segmenter's training on pairs of a generator, and what came out of it.
+
+        With ``steps``, one that serves the generator's training and is no result: without self-training.
+        """
         s, p = self.configured, self.configured.pairs
-        seed_everything(s.seed)
         generator = generator.eval().requires_grad_(False)
-        perturbation = Perturbation(**s.perturbation.model_dump()) if p.perturbed else None
-        pairs = GeneratedPairs(
+        generated = GeneratedPairs(
             generator,
             p.count,
             seed=_PAIR_SEED + s.seed,
             noise="none" if s.noise == "none" else p.noise,
-            perturbation=perturbation,
+            perturbation=Perturbation(**s.perturbation.model_dump()) if p.perturbed else None,
             cache_mb=p.cache_mb,
         )
-        segmenter = new_segmenter(s.segmenter, pretrained=p.pretrained)
-        task = PairTask(p, segmenter, pairs, _watched(data, s.segmenter.size))
-        settings = LoopSettings(
-            **s.model_dump(include=set(LoopSettings.model_fields) - {"steps", "batch_size", "accumulate", "guard"}),
-            steps=steps or p.steps,
-            batch_size=p.batch_size,
-            guard=False,
-        ).model_copy(update={"evaluate_every": p.validate_every})
-        identity = p.model_dump(mode="json") | {"segmenter": s.segmenter.model_dump(mode="json")}
-        identity["generator"] = _digest(generator)
-        stage = _staged(on_event, name)
-        result = fit(task, {}, out / name, settings, identity=identity, resume=resume, on_event=stage)
-        found = {f"segmenter_{key}": value for key, value in result.evaluation.items()}
-        return task.chosen(), {"segmenter_step": task.best["step"] or result.step, "hours": result.hours, **found}
+        stages = Segmenters(s, data, out, resume, on_event, {"generator": digest(generator)})
+        segmenter, found = stages.fit(generated, name, steps or p.steps)
+        for number in range(1, 1 + (0 if steps else p.self_rounds)):
+            pairs = SelfLabelledPairs(generated, self.pictures(data), segmenter, p.self_pictures)
+            segmenter, further = stages.fit(pairs, f"{name}-self-{number}", p.steps, teacher=digest(segmenter))
+            found = {**further, "hours": found["hours"] + further["hours"]}
+        return segmenter, found
 
     def _record(
         self, gan: TrainResult, chosen: dict[str, Any], segmenter: tuple[PairSegmenter, dict[str, Any]]
@@ -225,30 +225,3 @@ def _merged(preset: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = {**merged[name], **value} if both else value
     return merged
-
-
-def _staged(on_event: Callable[[Event], None] | None, stage: str) -> Callable[[Event], None] | None:
-    """The events of a stage, with its name."""
-    return None if on_event is None else lambda event: on_event({**event, "stage": stage})
-
-
-def _watched(data: Dataset, side: int) -> tuple[Tensor, Tensor | None]:
-    """Pictures of the ``val`` split, or else of the training's own, and their masks if they have any."""
-    try:
-        labelled = data.reopen(split="val", size=side).labelled()
-    except (DataError, UsageError):
-        own = data.reopen(size=side)
-        return torch.stack([own[index].image for index in range(min(_WATCHED, len(own)))]), None
-    samples = [labelled[index] for index in range(min(_WATCHED, len(labelled)))]
-    masks = [sample.mask for sample in samples if sample.mask is not None]
-    return torch.stack([sample.image for sample in samples]), torch.stack(masks)
-
-
-def _digest(generator: LayeredGenerator) -> str:
-    """What tells one generator from another."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(generator.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -134,17 +134,39 @@ def test_codes_are_shared_or_of_each_layer() -> None:
     assert _small().code_length == 6
 
 
-def test_the_mask_has_a_gain_and_a_map() -> None:
-    plain, steep, mapped = _small(), _small(mask_gain=3.0), _small(mask_map=True)
+def test_the_masks_logit_has_a_gain_a_prior_and_a_coarseness() -> None:
+    plain, steep, prior, coarse = _small(), _small(mask_gain=3.0), _small(mask_prior=2.0), _small(mask_side=4)
     z, _ = plain.draw(2)
-    for network in (steep, mapped):
-        network.load_state_dict(plain.state_dict(), strict=False)
+    for network in (steep, prior, coarse):
+        network.load_state_dict(plain.state_dict())
     logit = plain(z).mask.logit()
     torch.testing.assert_close(steep(z).mask, (3 * logit).sigmoid(), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(mapped(z).mask, (logit + mapped.mask_map).sigmoid(), atol=1e-5, rtol=1e-4)
-    blob = mapped.mask_map[0]
+    blob = (prior(z).mask.logit() - logit)[0, 0] / 2
     assert blob[8, 8] > 0.9
     assert blob[0, 0] < blob[0, 8] < blob[4, 8] < blob[8, 8]
+    means = torch.nn.functional.avg_pool2d(logit, 4)
+    wanted = torch.nn.functional.interpolate(means, scale_factor=4, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(coarse(z).mask, wanted.sigmoid(), atol=1e-5, rtol=1e-4)
+
+
+def test_a_mask_may_have_a_margin_and_colours_a_gain() -> None:
+    plain, framed, pale = _small(), _small(mask_margin=3), _small(colour_gain=0.5)
+    z, _ = plain.draw(2)
+    for network in (framed, pale):
+        network.load_state_dict(plain.state_dict())
+    mask, layers = framed(z).mask, plain(z)
+    assert torch.equal(mask[..., 3:-3, 3:-3], layers.mask[..., 3:-3, 3:-3])
+    assert torch.count_nonzero(mask) == torch.count_nonzero(mask[..., 3:-3, 3:-3])
+    torch.testing.assert_close(pale(z).background, layers.background / 2)
+    torch.testing.assert_close(pale(z).foreground, layers.foreground / 2)
+    torch.testing.assert_close(pale(z).mask, layers.mask)
+
+
+def test_the_backgrounds_network_may_be_narrower() -> None:
+    narrow = _small(background_max=2)
+    widest = max(p.shape[0] for name, p in narrow.synthesis_bg.named_parameters() if name.endswith("conv1.weight"))
+    assert widest == 2
+    assert narrow.synthesis_fg.b4.conv1.weight.shape[0] > 2
 
 
 def test_pictures_are_in_the_unit_range_and_clamped_after_the_composition(small: LayeredGenerator) -> None:

@@ -37,3 +37,17 @@ def test_r1_of_a_linear_discriminator_is_half_its_squared_weights():
     torch.testing.assert_close(penalty, expected.detach().expand(3), check_stride=False)
     penalty.mean().backward()
     torch.testing.assert_close(linear[1].weight.grad, linear[1].weight.detach())
+
+
+def test_the_spread_of_masks_is_0_for_equal_ones_and_the_hinge_ends_at_its_bound():
+    torch.manual_seed(0)
+    one, half = torch.rand(1, 1, 8, 8), torch.zeros(8, 1, 8, 8)
+    half[::2] = 1
+    assert losses.spread(one.expand(6, -1, -1, -1)) < 1e-3
+    torch.testing.assert_close(losses.spread(half), half.std(0).mean(), atol=1e-4, rtol=0)
+    assert losses.diversity_hinge(half, 0.5) == 0
+    varied = torch.rand(6, 1, 8, 8, dtype=torch.float64, requires_grad=True)
+    assert losses.diversity_hinge(varied, 0.5) > 0
+    losses.diversity_hinge(varied, 0.5).backward()
+    moved = (varied - 0.01 * varied.grad).detach()
+    assert losses.spread(moved) > losses.spread(varied.detach())

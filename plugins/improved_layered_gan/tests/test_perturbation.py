@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from fgbg_zoo_ilgan.perturbation import affine
+from fgbg_zoo_ilgan.perturbation import scroll
 from fgbg_zoo_ilgan.perturbation import shift
 from fgbg_zoo_ilgan.perturbation import shift_by
 from hypothesis import given
@@ -156,3 +157,15 @@ def test_zeros_come_in() -> None:
     found = turned(torch.ones(1, 1, 16, 16), 1, 0, 0, 0)
     assert not found[..., :2].any()
     torch.testing.assert_close(found[..., 2:], torch.ones(1, 1, 16, 14))
+
+
+def test_a_background_scrolls_into_its_own_reflection():
+    row = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 3, 2, 5)
+    moves = {2: [2, 1, 0, 1, 2], -2: [2, 3, 4, 3, 2], 0: [0, 1, 2, 3, 4], 5: [3, 4, 3, 2, 1]}
+    for pixels, wanted in moves.items():
+        moved = scroll(row, torch.tensor([[pixels, 0]]), torch.tensor([[False, False]]))
+        assert moved[0, 0, 0].tolist() == wanted
+    picture = torch.rand(2, 3, 4, 6)
+    turned = scroll(picture, torch.zeros(2, 2).long(), torch.tensor([[True, False], [False, True]]))
+    assert torch.equal(turned[0], picture[0].flip(-1))
+    assert torch.equal(turned[1], picture[1].flip(-2))

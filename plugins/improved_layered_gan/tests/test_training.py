@@ -30,7 +30,7 @@ QUICK: dict[str, Any] = {
     "device": "cpu",
     "generator": {"resolution": 16, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8},
     "segmenter": {"size": 16, "width": 4},
-    "pairs": {"count": 128, "steps": 3, "batch_size": 4, "validation": 0.25, "validate_every": 2},
+    "pairs": {"count": 128, "steps": 3, "batch_size": 4, "validation": 0.25, "validate_every": 2, "self_rounds": 0},
     "alternate_from": 0.5,
     "alternate_steps": 2,
     "r1_every": 2,
@@ -74,14 +74,16 @@ def test_a_snapshot_loads_keeps_the_contract_and_says_how_it_was_made(tmp_path):
     "changes",
     [
         {"generator": {**QUICK["generator"], "c_dim": 0}},
-        {"generator": {**QUICK["generator"], "c_dim": 0, "c_continuous": 2, "mask_map": True}},
+        {"generator": {**QUICK["generator"], "c_dim": 0, "c_continuous": 2, "mask_prior": 2.0}},
         {"information_sees_mask": False, "alternate_from": 1.0, "augment": "bgc", "augment_images": 10},
         {"perturbation": {"kind": "none", "background_contrast": 0.3}, "noise": "random", "grad_clip": 1.0},
         {"choose_every": 2, "choose_pictures": 64, "ema_ramp": None, "rate_decay_from": 0.5},
         {"pairs": {**QUICK["pairs"], "validation": 0.0, "perturbed": False}, "binarise_first": None, "accumulate": 2},
         {"segmenter": {"size": 32, "width": 4, "encoder": "resnet10t"}, "precision": "bf16"},
+        {"perturbation": {"kind": "shift", "background_shift": 0.4}, "picture_size": None, "diversity_weight": 0.0},
+        {"pairs": {**QUICK["pairs"], "self_rounds": 2, "self_pictures": 8, "flip": False, "decay_from": 0.0}},
     ],
-    ids=["no code", "continuous", "picture", "still", "chosen", "last", "encoder"],
+    ids=["no code", "continuous", "picture", "still", "chosen", "last", "encoder", "scrolled", "self-training"],
 )
 def test_every_open_question_is_an_option_that_trains(tmp_path, changes):
     model = fgbg_zoo.load(str(train(tmp_path, **changes)), device="cpu")
@@ -91,13 +93,14 @@ def test_every_open_question_is_an_option_that_trains(tmp_path, changes):
 
 def test_interrupted_in_any_stage_it_ends_in_the_same_snapshot(tmp_path):
     events: list[tuple[str, int]] = []
-    choose = {"choose_every": 2, "choose_pictures": 64}
+    pairs = {**QUICK["pairs"], "self_rounds": 1, "self_pictures": 8}
+    choose = {"choose_every": 2, "choose_pictures": 64, "pairs": pairs}
     whole = train(
         tmp_path / "whole",
         lambda e: events.append((e["stage"], e["step"])) if e["kind"] == "checkpoint" else None,
         **choose,
     )
-    assert {stage for stage, _ in events} == {"gan", "segmenter-0", "segmenter-1", "segmenter"}
+    assert {stage for stage, _ in events} == {"gan", "segmenter-0", "segmenter-1", "segmenter", "segmenter-self-1"}
 
     for stop in {stage: (stage, step) for stage, step in events}.values():  # once in each stage, at its last checkpoint
 
