@@ -21,7 +21,8 @@ from fgbg_zoo.nn.resample import downsample
 from fgbg_zoo.nn.stylegan2 import EPS
 from fgbg_zoo.nn.stylegan2 import GAIN
 from fgbg_zoo.nn.stylegan2 import FullyConnected
-from fgbg_zoo.nn.stylegan2 import activate
+from fgbg_zoo.nn.stylegan2 import activated
+from fgbg_zoo.nn.stylegan2 import pixels_first
 from fgbg_zoo.nn.stylegan2 import resolutions
 
 HALF: Final = math.sqrt(0.5)
@@ -59,18 +60,19 @@ class Convolution(nn.Module):
         self.down, self.clamp = down, clamp
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """(B,inputs,H,W) to (B,outputs,H,W), or half of that size; ``gain`` scales what comes out."""
-        weight = (self.weight * self.scale).to(x.dtype)
+        """(B,inputs,H,W) to (B,outputs,H,W), or half of that size; a positive ``gain`` scales what comes out."""
+        total = gain if self.linear else gain * GAIN  # before the activation, which commutes with it
+        weight = (self.weight * (self.scale * total)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * total).to(x.dtype)
         if not self.down:
-            x = F.conv2d(x, weight, padding=self.kernel // 2)
+            x = F.conv2d(x, weight, bias, padding=self.kernel // 2)
         elif self.kernel == 1:
-            x = F.conv2d(downsample(x), weight)
+            x = F.conv2d(downsample(x), weight, bias)
         else:
-            x = F.conv2d(blur(x, (2, 2)), weight, stride=2)
+            x = F.conv2d(blur(x, (2, 2)), weight, bias, stride=2)
         clamp = None if self.clamp is None else self.clamp * gain
         if not self.linear:
-            return activate(x, self.bias, GAIN * gain, clamp)
-        x = x * gain
+            return activated(x, clamp)
         return x if clamp is None else x.clamp(-clamp, clamp)
 
 
@@ -95,7 +97,7 @@ class DiscriminatorBlock(nn.Module):
         if self.colours:
             x = self.fromrgb(x)
         skipped = self.skip(x, HALF)
-        added: Tensor = self.conv1(self.conv0(x), HALF).add_(skipped)
+        added: Tensor = self.conv1(self.conv0(x), HALF) + skipped
         return added
 
 
@@ -176,7 +178,7 @@ class Discriminator(nn.Module):
 
     def forward(self, pictures: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """(B,colours,R,R) to (B,outputs); ``dtype`` is that of the blocks of half precision."""
-        x = pictures
+        x = pixels_first(pictures)
         for side in self.resolutions:
             x = self.get_submodule(f"b{side}")(x, dtype)
         score: Tensor = self.b4(x)
