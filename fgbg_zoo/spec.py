@@ -102,6 +102,7 @@ class ModelSpec:
         config: the ``architecture`` of a model that has no weights at all; such a model needs no snapshot.
         fits: true for a model that the benchmark fits to the training split of each data set (a baseline such as the
             mean training mask).
+        preset: the training preset of the method that makes such weights; empty if none does.
         plugin: the plugin's id; set by the registry.
     """
 
@@ -121,6 +122,7 @@ class ModelSpec:
     sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
     config: Mapping[str, Any] | None = field(default=None, hash=False)
     fits: bool = False
+    preset: str = ""
     plugin: str = ""
 
     def __post_init__(self) -> None:

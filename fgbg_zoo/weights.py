@@ -205,10 +205,22 @@ def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
             raise UsageError(f"'{spec.name}' has no weights, so no revisions; leave out revision='{revision}'.")
         return _Found(spec, method, construct(_target(spec, method), spec.config, f"'{spec.name}'"), _config_of(spec))
     snapshot = _snapshot_of(spec, method, revision, access)
-    if snapshot.config["method"] != spec.method:
-        found = snapshot.config["method"]
-        raise SnapshotError(f"{snapshot.folder} holds a '{found}' model, but '{spec.name}' is a '{spec.method}' model.")
+    _check_is(spec, snapshot)
     return _Found(spec, method, restore(_target(spec, method), snapshot), snapshot.config)
+
+
+def _check_is(spec: ModelSpec, snapshot: Snapshot) -> None:
+    """Refuse a snapshot that says that it is something else: of another method or data set, or another model."""
+    config = snapshot.config
+    if config["method"] != spec.method:
+        found, wanted = f"a '{config['method']}' model", f"a '{spec.method}' model"
+    elif spec.dataset and config["dataset"] not in ("", spec.dataset):
+        found, wanted = f"a model trained on '{config['dataset']}'", f"one trained on '{spec.dataset}'"
+    elif (other := _registered(config)) and other.name != spec.name:
+        found, wanted = f"the model '{other.name}'", "another one"
+    else:
+        return
+    raise SnapshotError(f"{snapshot.folder} holds {found}, but '{spec.name}' is {wanted}.")
 
 
 def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, access: Access) -> Snapshot:
@@ -222,8 +234,9 @@ def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, acce
     try:
         return read_snapshot(fetch_snapshot(spec.hub_repo, revision or spec.revision, access), hashes)
     except WeightsNotFoundError as error:
+        unpublished = "" if spec.revision else " are not published yet"
         raise WeightsNotFoundError(
-            f"Weights of '{spec.name}': nothing found locally or on the Hub. {error} {_ways(spec, method)}"
+            f"Weights of '{spec.name}'{unpublished}: nothing found locally or on the Hub. {error} {_ways(spec, method)}"
         ) from error
 
 
@@ -231,7 +244,8 @@ def _ways(spec: ModelSpec, method: MethodSpec) -> str:
     """The three ways to get a model's weights."""
     named = registry.catalog().by_name["fgbg_zoo_datasets"].get(spec.dataset)
     data = spec.dataset if named and not getattr(named, "needs_path", True) else f"{spec.dataset or 'NAME'}=PATH"
-    train = f"train them (fgbg-zoo train {method.name} --data {data} -o OUT, then load('OUT/snapshot')); "
+    preset = f" --preset {spec.preset}" if spec.preset else ""
+    train = f"train them (fgbg-zoo train {method.name}{preset} --data {data} -o OUT, then load('OUT/snapshot')); "
     convert = f" (fgbg-zoo convert {method.name} FILE -o OUT)" if method.converter else ""
     return (
         f"Get them in one of these ways: {train if method.trainer else ''}convert the authors' checkpoint to a "

@@ -241,9 +241,10 @@ class Planner:
         method = registry.method_spec(spec.method)
         identity = keys.weights_identity(spec, chosen.folder)
         if not identity:
+            train = f"fgbg-zoo train {spec.method}" + (f" --preset {spec.preset}" if spec.preset else "")
             error = (
-                f"The weights of '{spec.name}' are not published; train them ('fgbg-zoo train {spec.method}'), or "
-                "publish them under your own organisation ($FGBG_ZOO_HUB_ORG)."
+                f"The weights of '{spec.name}' are not published; train them ('{train}'), or publish them under your "
+                "own organisation ($FGBG_ZOO_HUB_ORG)."
             )
             return Result(
                 model=spec.name, method=spec.method, data=request.label, seed=seed, status="no weights", error=error

@@ -195,7 +195,8 @@ def test_two_plugins_of_one_name(site, python):
     for name in ("one", "two"):
         files = {f"{name}_plugin.py": models_of(f"yield ModelSpec(name='{name}', method='m')")}
         write_distribution(site, name, plugins={"same": f"{name}_plugin"}, files=files)
-    code = "import fgbg_zoo; print(*fgbg_zoo.list_models('*o*')); print(*(p.status for p in fgbg_zoo.plugins()))"
+    code = "from fgbg_zoo import list_models, plugins; print(*list_models('one'), *list_models('two'))"
+    code += "; print(*(p.status for p in plugins()))"
     done = python(code)
     assert done.out.splitlines()[0].split() == ["one"]
     assert "Plugin 'same' of two 1.0 left out: another plugin is called 'same' too." in done.err

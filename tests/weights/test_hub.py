@@ -281,11 +281,11 @@ def test_a_registered_model_without_weights_says_how_to_get_them(hub, run):
     code = "attempt(load, 'toy-net-scenes', cache_dir='fresh'); attempt(load, 'toy-net-cub', cache_dir='fresh')"
     scenes, cub = run(code)
     assert scenes == (
-        "WeightsNotFoundError: Weights of 'toy-net-scenes': nothing found locally or on the Hub. There is no Hub "
-        f"repository fgbg-zoo/toy-net-scenes at {hub.url}. Get them in one of these ways: train them (fgbg-zoo train "
-        "toy-net --data scenes -o OUT, then load('OUT/snapshot')); convert the authors' checkpoint to a snapshot and "
-        "load its folder; or publish a snapshot under an organisation of your own (fgbg_zoo.push(FOLDER, "
-        "'ORG/toy-net-scenes')) and set FGBG_ZOO_HUB_ORG=ORG."
+        "WeightsNotFoundError: Weights of 'toy-net-scenes' are not published yet: nothing found locally or on the Hub. "
+        f"There is no Hub repository fgbg-zoo/toy-net-scenes at {hub.url}. Get them in one of these ways: train them "
+        "(fgbg-zoo train toy-net --data scenes -o OUT, then load('OUT/snapshot')); convert the authors' checkpoint to "
+        "a snapshot and load its folder; or publish a snapshot under an organisation of your own "
+        "(fgbg_zoo.push(FOLDER, 'ORG/toy-net-scenes')) and set FGBG_ZOO_HUB_ORG=ORG."
     )
     assert "--data cub=PATH" in cub
 

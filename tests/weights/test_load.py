@@ -285,6 +285,24 @@ def test_a_bundled_snapshot_of_another_method(bundled):
         cpu("toy-net-scenes")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"dataset": "cub"}, "holds a model trained on 'cub', but 'toy-net-scenes' is one trained on 'scenes'"),
+        ({"model": "toy-net-cub"}, "holds the model 'toy-net-cub', but 'toy-net-scenes' is another one"),
+    ],
+)
+def test_a_bundled_snapshot_of_something_else(bundled, config, said):
+    snapshot(bundled, **config)
+    with pytest.raises(SnapshotError, match=said):
+        cpu("toy-net-scenes")
+
+
+def test_a_snapshot_that_says_less_or_has_a_name_of_its_own_is_taken(bundled):
+    snapshot(bundled, model="of-mine", dataset="scenes", training={"note": "mine"})
+    assert cpu("toy-net-scenes").config["training"] == {"note": "mine"}
+
+
 def test_arguments_that_contradict_each_other(tmp_path):
     with pytest.raises(UsageError, match="no revisions"):
         cpu(snapshot(tmp_path / "s"), revision="v1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fgbg_zoo import MethodSpec
+from fgbg_zoo import ModelSpec
 from fgbg_zoo import Option
 from fgbg_zoo import hookimpl
 
@@ -35,3 +36,19 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         ),
         converter="fgbg_zoo_ilsgan.convert:convert",
     )
+
+
+@hookimpl
+def fgbg_zoo_models() -> Iterable[ModelSpec]:
+    for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):
+        for resolution, variant in ((64, ""), (128, "-128")):
+            yield ModelSpec(
+                name=f"ilsgan-{dataset}{variant}",
+                method="ilsgan",
+                dataset=dataset,
+                capabilities=("segment", "generate"),
+                resolution=resolution,
+                description=f"ILSGAN of photographs of {what} at {resolution} pixels",
+                package="fgbg_zoo_ilsgan",
+                preset=f"paper-{resolution}",
+            )

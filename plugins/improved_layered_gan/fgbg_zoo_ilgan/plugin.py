@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fgbg_zoo import MethodSpec
+from fgbg_zoo import ModelSpec
 from fgbg_zoo import Option
 from fgbg_zoo import hookimpl
 
@@ -34,3 +35,19 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
             Option("noise", "str", "const", ("const", "random", "none"), "the per-pixel noise: stored, fresh, or none"),
         ),
     )
+
+
+@hookimpl
+def fgbg_zoo_models() -> Iterable[ModelSpec]:
+    for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):
+        for resolution, variant in ((64, ""), (128, "-128")):
+            yield ModelSpec(
+                name=f"ilgan-{dataset}{variant}",
+                method="ilgan",
+                dataset=dataset,
+                capabilities=("segment", "generate"),
+                resolution=resolution,
+                description=f"The improved layered GAN of photographs of {what} at {resolution} pixels",
+                package="fgbg_zoo_ilgan",
+                preset=f"paper-{resolution}",
+            )

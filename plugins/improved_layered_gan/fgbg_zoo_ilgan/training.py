@@ -26,6 +26,7 @@ from fgbg_zoo_ilgan.candidates import Candidates
 from fgbg_zoo_ilgan.candidates import check_metric
 from fgbg_zoo_ilgan.generator import LayeredGenerator
 from fgbg_zoo_ilgan.model import LayeredGAN
+from fgbg_zoo_ilgan.names import registered_name
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.perturbation import Perturbation
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
@@ -211,6 +212,7 @@ class LayeredTrainer(Trainer, Generic[S]):
             network,
             method=self.method,
             architecture=architecture,
+            model=registered_name(self.method, data.name, s.generator.resolution),
             dataset=data.name,
             preprocessing={"size": s.segmenter.size, "range": [-1, 1]},
             training={**training, **about},
