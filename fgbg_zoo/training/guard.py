@@ -10,6 +10,7 @@ from typing import Any
 from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.training.settings import LoopSettings
 from fgbg_zoo.training.task import MASK_AREA
+from fgbg_zoo.training.task import MASK_SPREAD
 
 FP16_PATIENCE = 50  # overflows at first are normal: the loss scale halves until they end
 
@@ -18,7 +19,8 @@ class Guard:
     """Watches the values of each step.
 
     A loss or value that is not finite stops at once (in fp16, where an overflow only skips a step, after 50 in a row).
-    Masks that are empty, full, or of the same area in every picture of a batch stop after ``patience`` steps in a row.
+    Masks that are empty, full, or of the same area or shape in every picture of a batch stop after ``patience`` steps
+    in a row. What a step does not log is not watched in it.
     """
 
     def __init__(self, settings: LoopSettings) -> None:
@@ -45,26 +47,32 @@ class Guard:
                     f"{name} is {value} at step {step}; the training stops. {last_good()} "
                     "Try a lower learning rate, grad_clip, or precision fp32."
                 )
-        if self.settings.guard and MASK_AREA in values:
+        if self.settings.guard:
             self._check_masks(step, values, last_good)
 
     def _check_masks(self, step: int, values: Mapping[str, float], last_good: Callable[[], str]) -> None:
-        settings, area, spread = self.settings, values[MASK_AREA], values.get(f"{MASK_AREA}_std")
-        symptoms = {
-            f"empty (mean area below {settings.area_low:g})": area < settings.area_low,
-            f"full (mean area above {settings.area_high:g})": area > settings.area_high,
-            f"the same for every picture (their areas differ by less than {settings.area_std_low:g})": (
-                spread is not None and spread < settings.area_std_low
-            ),
-        }
-        for symptom, present in symptoms.items():
+        patience = self.settings.patience
+        for symptom, present in self._symptoms(values).items():
             self._collapsed[symptom] = self._collapsed.get(symptom, 0) + 1 if present else 0
-            if self._collapsed[symptom] >= settings.patience:
+            if self._collapsed[symptom] >= patience:
                 raise TrainingError(
-                    f"The masks have been {symptom} for {settings.patience} steps, up to step {step}; the training "
-                    f"stops. {last_good()} Try another seed or stronger mask terms, or switch this check off "
-                    "with guard=false."
+                    f"The masks have been {symptom} for {patience} steps, up to step {step}; the training stops. "
+                    f"{last_good()} Try another seed or stronger mask terms, or switch this check off with guard=false."
                 )
+
+    def _symptoms(self, values: Mapping[str, float]) -> dict[str, bool]:
+        """Each kind of collapse that the values can tell, and whether they do."""
+        settings, found = self.settings, {}
+        if (area := values.get(MASK_AREA)) is not None:
+            found[f"empty (mean area below {settings.area_low:g})"] = area < settings.area_low
+            found[f"full (mean area above {settings.area_high:g})"] = area > settings.area_high
+        if (spread := values.get(f"{MASK_AREA}_std")) is not None:
+            symptom = f"the same for every picture (their areas differ by less than {settings.area_std_low:g})"
+            found[symptom] = spread < settings.area_std_low
+        if (spread := values.get(MASK_SPREAD)) is not None:
+            symptom = f"of the same shape in every picture (their pixels vary by less than {settings.spread_low:g})"
+            found[symptom] = spread < settings.spread_low
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """The counters."""

@@ -15,7 +15,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 _FREE = {
     *("steps", "device", "compile", "workers", "cache_mb", "cache_dir"),
     *("checkpoint_every", "keep_checkpoints", "log_every", "sample_every", "evaluate_every", "tensorboard"),
-    *("guard", "area_low", "area_high", "area_std_low", "patience"),
+    *("guard", "area_low", "area_high", "area_std_low", "spread_low", "patience"),
 }
 
 
@@ -58,6 +58,12 @@ class LoopSettings(BaseModel):
     area_high: float = Field(0.9, ge=0, le=1, description="masks of a larger mean area are full")
     area_std_low: float = Field(
         0.001, ge=0, le=1, description="masks whose areas differ less from picture to picture are all the same"
+    )
+    spread_low: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="masks whose pixels vary less from picture to picture are all of one shape; 0: off",
     )
     patience: int = Field(500, ge=1, description="steps in a row that the guard lets pass before it stops")
 

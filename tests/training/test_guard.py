@@ -10,7 +10,7 @@ from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training.guard import Guard
 
-GOOD = {"loss_generator": 0.5, "mask_area": 0.3, "mask_area_std": 0.05}
+GOOD = {"loss_generator": 0.5, "mask_area": 0.3, "mask_area_std": 0.05, "mask_spread": 0.1}
 
 
 def watch(guard: Guard, values: dict[str, float], steps: int, first: int = 1) -> None:
@@ -42,6 +42,7 @@ def test_in_fp16_an_overflow_is_normal_but_not_for_ever() -> None:
         ({"mask_area": 0.009}, "empty"),
         ({"mask_area": 0.91}, "full"),
         ({"mask_area_std": 0.0005}, "the same for every picture"),
+        ({"mask_spread": 0.019}, "of the same shape in every picture"),
     ],
 )
 def test_collapsed_masks_stop_after_the_patience(values: dict[str, float], symptom: str) -> None:
@@ -56,6 +57,19 @@ def test_collapsed_masks_stop_after_the_patience(values: dict[str, float], sympt
 
 def test_the_guard_can_be_turned_off() -> None:
     watch(Guard(LoopSettings(steps=10, patience=2, guard=False)), {"mask_area": 0.0, "mask_area_std": 0.0}, 50)
+
+
+def test_one_check_alone_can_be_turned_off() -> None:
+    watch(Guard(LoopSettings(steps=10, patience=2, spread_low=0)), {**GOOD, "mask_spread": 0.0}, 50)
+
+
+def test_masks_of_one_shape_are_told_without_their_areas_and_only_where_they_are_logged() -> None:
+    guard = Guard(LoopSettings(steps=10, patience=3))
+    for step in (1, 3):
+        watch(guard, {"mask_spread": 0.001}, 1, first=step)
+        watch(guard, {"loss_generator": 1.0}, 1, first=step + 1)  # says nothing of masks, and does not count as good
+    with pytest.raises(TrainingError, match=r"of the same shape in every picture .* for 3 steps, up to step 5"):
+        watch(guard, {"mask_spread": 0.001}, 1, first=5)
 
 
 def test_a_task_without_masks_is_not_watched_for_them() -> None:

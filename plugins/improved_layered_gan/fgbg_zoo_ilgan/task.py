@@ -17,6 +17,8 @@ from fgbg_zoo.training import Batch
 from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
 from fgbg_zoo.training.ada import AdaptiveAugmentation
+from fgbg_zoo.training.task import MASK_AREA
+from fgbg_zoo.training.task import MASK_SPREAD
 from fgbg_zoo_ilgan import losses
 from fgbg_zoo_ilgan.candidates import Candidates
 from fgbg_zoo_ilgan.generator import LayeredGenerator
@@ -184,11 +186,10 @@ class GanTask(Task):
 def watched(layers: Layers) -> dict[str, Tensor]:
     """What to log of the masks: the area of each, and how soft and how different from each other they are."""
     mask = layers.mask.float()
-    return {
-        "mask_area": mask.mean((1, 2, 3)),
-        "mask_softness": 2 * torch.minimum(mask, 1 - mask).mean((1, 2, 3)),
-        "mask_spread": losses.spread(mask),
-    }
+    found = {MASK_AREA: mask.mean((1, 2, 3)), "mask_softness": 2 * torch.minimum(mask, 1 - mask).mean((1, 2, 3))}
+    if len(mask) > 1:
+        found[MASK_SPREAD] = losses.spread(mask)
+    return found
 
 
 def rows(layers: Layers) -> Tensor:

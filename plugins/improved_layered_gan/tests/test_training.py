@@ -19,6 +19,7 @@ from fgbg_zoo_ilgan.trainer import ILGANTrainer
 import fgbg_zoo
 from fgbg_zoo.data.pictures import write_png
 from fgbg_zoo.errors import FgbgZooError
+from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.testing.contract import assert_generator
 from fgbg_zoo.testing.contract import assert_reloads
@@ -178,6 +179,24 @@ def test_the_presets_are_valid_and_the_papers_is_that_of_the_specification():
     assert (paper.r1_gamma, made["paper-128"].r1_gamma) == pytest.approx((0.0256, 0.1024))
     assert (paper.pairs.count, made["paper-128"].pairs.count, paper.pairs.steps) == (10_000, 50_000, 6000)
     assert (paper.segmenter.size, made["paper-128"].segmenter.size) == (64, 64)
+
+
+def test_masks_that_are_the_same_whatever_the_code_stop_the_training(tmp_path, monkeypatch):
+    def blind(self: LayeredGenerator, n: int, generator: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.ones(n, self.code_length), torch.eye(10)[:1].expand(n, -1)
+
+    monkeypatch.setattr(LayeredGenerator, "draw", blind)
+    with pytest.raises(
+        TrainingError, match=r"of the same shape in every picture .* for 2 steps, up to step 2; .*guard"
+    ):
+        train(tmp_path, patience=2, area_std_low=0.0)
+
+
+def test_pictures_one_at_a_time_are_no_sign_of_a_collapse(tmp_path):
+    train(tmp_path, batch_size=1, steps=2, patience=1)
+    with (tmp_path / "gan" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all("mask_area" in row and "mask_spread" not in row for row in rows)
 
 
 def test_bad_settings_are_refused_in_a_sentence():
