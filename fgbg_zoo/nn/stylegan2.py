@@ -17,6 +17,7 @@ from typing import Final
 from typing import Literal
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch import nn
 from torch.nn import functional as F
@@ -202,8 +203,8 @@ class ToRGB(Modulated):
         # A product of matrices for each picture: with so few outputs it costs less to give each picture its weights
         # than to scale its features.
         weight = style[:, :, None] * self.weight.to(x.dtype).flatten(1).T
-        pixels = torch.baddbmm(self.bias.to(x.dtype), x.permute(0, 2, 3, 1).flatten(1, 2), weight)
-        x = pixels.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        pixels = torch.baddbmm(self.bias.to(x.dtype), rearrange(x, "b i h w -> b (h w) i"), weight)
+        x = rearrange(pixels, "b (h w) o -> b o h w", h=x.shape[2])
         return (x if self.clamp is None else x.clamp(-self.clamp, self.clamp)).float()
 
 

@@ -24,7 +24,8 @@ def r1(discriminator: nn.Module, real: Tensor, augment: nn.Module | None = None)
     Mescheder et al., "Which Training Methods for GANs do actually Converge?", ICML 2018. Multiply by gamma.
     """
     real = real.detach().requires_grad_()
-    scores = discriminator(real if augment is None else augment(real))
+    # Not through __call__: `torch.compile` would take over there, which has no second derivative.
+    scores = discriminator.forward(real if augment is None else augment(real))
     (gradient,) = torch.autograd.grad(scores.sum(), real, create_graph=True)
     return gradient.square().sum((1, 2, 3)) / 2
 

@@ -52,9 +52,11 @@ class GanTask(Task):
         self.perturb = Perturbation(**s.perturbation.model_dump())
         self.augment = AdaptiveAugmentation(s.augment_target, s.augment_images) if s.augment == "bgc" else None
         self.optimizers = {
-            "generator": torch.optim.Adam(self.generator_parameters(), s.generator_lr, (0.0, s.generator_beta2)),
+            "generator": torch.optim.Adam(
+                self.generator_parameters(), s.generator_lr, (0.0, s.generator_beta2), fused=True
+            ),
             "discriminator": torch.optim.Adam(
-                self.discriminator_parameters(), s.discriminator_lr, (0.0, s.discriminator_beta2)
+                self.discriminator_parameters(), s.discriminator_lr, (0.0, s.discriminator_beta2), fused=True
             ),
         }
         self.schedulers = {name: LambdaLR(optimizer, self._rate) for name, optimizer in self.optimizers.items()}
