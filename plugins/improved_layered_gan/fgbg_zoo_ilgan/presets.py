@@ -44,7 +44,7 @@ SMALL: Final[dict[str, Any]] = {
     "generator_beta2": 0.99,
     "discriminator_lr": 0.004,
     "discriminator_beta2": 0.99,
-    "rate_decay_from": 0.5,
+    "rate_decay_from": 0.8,
     "r1_gamma": 0.1,
     "noise": "none",
     "binarise_first": 0.0,
