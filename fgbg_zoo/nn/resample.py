@@ -19,11 +19,14 @@ from torch.nn import functional as F
 TAPS: Final = (0.125, 0.375, 0.375, 0.125)
 """Sum 1; symmetric, so that convolution and correlation are the same."""
 
+DEPTHWISE: tuple[str, ...] = ("cpu",)
+"""Types of devices on which the filter is a depth-wise convolution."""
+
 
 def blur(x: Tensor, padding: tuple[int, int], gain: float = 1.0) -> Tensor:
     """Filter with zeros around: ``padding`` before and after along both axes; a side becomes H + before + after - 3."""
     before, after = padding
-    if x.device.type == "cpu":
+    if x.device.type in DEPTHWISE:
         if before != after:
             x, before = F.pad(x, (before, after, before, after)), 0
         return _depthwise(x, before, gain, 1)
@@ -42,7 +45,7 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """Half the size: filter with one zero around, keep every second pixel."""
-    if x.device.type == "cpu":
+    if x.device.type in DEPTHWISE:
         return _depthwise(x, 1, 1.0, 2)
     x = F.pad(x, (1, 1, 1, 1))
     for axis in (-1, -2):

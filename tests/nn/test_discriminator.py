@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch import nn
+from torch.nn import functional as F
 
 from fgbg_zoo.nn.discriminator import Convolution
 from fgbg_zoo.nn.discriminator import Discriminator
@@ -107,6 +109,25 @@ def test_a_penalty_on_its_gradient_reaches_every_weight() -> None:
 
 
 @pytest.mark.parametrize(("kernel", "down"), [(3, False), (3, True), (1, True)])
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_layer_is_what_the_paper_says(kernel: int, down: bool, linear: bool) -> None:
+    torch.manual_seed(0)
+    layer = Convolution(2, 3, kernel, down=down, linear=linear, clamp=0.9).double()
+    assert layer.bias is not None
+    layer.bias.data.normal_()
+    x = torch.randn(2, 2, 6, 6, dtype=torch.float64)
+    y, padding, weight = x, kernel // 2, layer.weight / math.sqrt(2 * kernel**2)
+    if down:  # the filter, then every second place of a convolution
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8
+        y, padding = F.pad(x, [1 + kernel // 2] * 4), 0
+        y = F.conv2d(y, torch.outer(taps, taps).expand(2, 1, 4, 4), groups=2)
+    y = F.conv2d(y, weight, padding=padding)[:, :, :: 2 if down else 1, :: 2 if down else 1]
+    y = y + layer.bias[:, None, None]
+    y = 0.7 * (y if linear else torch.where(y > 0, y, 0.2 * y) * math.sqrt(2))
+    torch.testing.assert_close(layer(x, 0.7), y.clamp(-0.63, 0.63))
+
+
+@pytest.mark.parametrize(("kernel", "down"), [(3, False), (3, True), (1, True)])
 def test_gradients_of_both_orders(kernel: int, down: bool) -> None:
     layer = Convolution(2, 3, kernel, down=down).double()
     x = torch.randn(2, 2, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -132,8 +153,14 @@ def test_activations_are_clamped() -> None:
     network = Discriminator(**SMALL, clamp=0.01).requires_grad_(False)
     made: list[Tensor] = []
     for layer in (network.b16.conv0, network.b16.conv1):
-        layer.register_forward_hook(lambda _, __, out: made.append(out.clone()))  # the skip is added in place
+        layer.register_forward_hook(lambda _, __, out: made.append(out.clone()))
     network(torch.randn(4, 3, 16, 16))
     inner, last = made
     assert inner.abs().max() <= 0.01
     assert last.abs().max() <= 0.01 * 0.5**0.5 + 1e-6
+
+
+def test_it_compiles_into_one_graph() -> None:
+    network, pictures = Discriminator(**SMALL).eval().requires_grad_(False), torch.randn(4, 3, 16, 16)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(pictures), network(pictures))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,12 +12,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from fgbg_zoo.nn import resample
 from fgbg_zoo.nn.resample import blur
 from fgbg_zoo.nn.resample import downsample
 from fgbg_zoo.nn.resample import upsample
 
 SHAPES = st.tuples(*(st.integers(1, top) for top in (3, 4, 9, 9)))
 few = settings(max_examples=25, deadline=None)
+
+
+@pytest.fixture(scope="module", autouse=True, params=["depth-wise", "sums"])
+def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test, with the filter as on the CPU and as on other devices."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resample, "DEPTHWISE", ("cpu",) if request.param == "depth-wise" else ())
+        yield
 
 
 def drawn(shape: tuple[int, ...], seed: int = 0) -> Tensor:

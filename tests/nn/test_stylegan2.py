@@ -109,6 +109,51 @@ def test_torgb_is_modulated_but_not_demodulated() -> None:
     torch.testing.assert_close(layer(x, w), expected.clamp(-0.5, 0.5))
 
 
+@pytest.mark.parametrize("up", [False, True])
+def test_gradients_are_those_of_the_unfused_equations(up: bool) -> None:
+    torch.manual_seed(0)
+    layer = SynthesisLayer(3, 4, 5, 8, up=up).double()
+    layer.noise_strength.data.fill_(0.3)
+    layer.bias.data.normal_()
+    side = 4 if up else 8
+    x, w = torch.randn(2, 3, side, side).double().requires_grad_(), torch.randn(2, 5).double().requires_grad_()
+    before, into = x.detach().clone(), (x, w, *layer.parameters())
+    found, expected = layer(x, w), unfused(layer, x, w)
+    close: dict[str, Any] = {"atol": 1e-6, "rtol": 1e-6}  # the demodulation's epsilon is relative to other numbers
+    torch.testing.assert_close(found, expected, **close)
+    towards = torch.randn_like(found)
+    ours, theirs = (torch.autograd.grad((y * towards).sum(), into) for y in (found, expected))
+    torch.testing.assert_close(ours, theirs, **close)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, w), expected, **close)
+    assert torch.equal(x, before)  # what works in place works on what it made itself
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_gradients_of_both_orders(up: bool) -> None:
+    torch.manual_seed(0)
+    layer = SynthesisLayer(2, 3, 4, 4, up=up).double()
+    side = 2 if up else 4
+    x, w = torch.randn(2, 2, side, side).double().requires_grad_(), torch.randn(2, 4).double().requires_grad_()
+    assert torch.autograd.gradcheck(layer, (x, w))
+    assert torch.autograd.gradgradcheck(layer, (x, w))
+
+
+def test_the_layout_of_memory_makes_no_difference() -> None:
+    layer, rgb = SynthesisLayer(3, 4, 5, 8).requires_grad_(False), ToRGB(3, 4, 5).requires_grad_(False)
+    x, w = torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    other = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer(x, w), layer(other, w))
+    torch.testing.assert_close(rgb(x, w), rgb(other, w))
+    assert Synthesis(**SMALL)(torch.randn(2, 8)).is_contiguous()
+
+
+def test_it_compiles_into_one_graph() -> None:
+    network, w = noisy(), torch.randn(2, 8)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(w), network(w))
+
+
 @pytest.mark.parametrize(
     ("resolution", "background", "foreground"), [(64, 7_157_272, 7_158_557), (128, 7_862_941, 7_864_355)]
 )
