@@ -11,7 +11,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 from typing import Self
@@ -39,7 +39,8 @@ SETTINGS = {
     "ilsgan": {**SHARED, "independence_images": 12},
 }
 Moment = tuple[str, ...]
-"""``("event", stage, kind, step)``; ``("file", NAME)`` and ``("folder", NAME)``: written, and about to get its name."""
+"""``("event", stage, kind, step)``; ``("file", NAME)`` and ``("folder", NAME)``: written, about to get its name;
+``("after", SECONDS)``: killed by another process."""
 
 
 class Trainings:
@@ -65,14 +66,13 @@ class Trainings:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
-    def run(self, method: str, out: Path, moment: Moment = (), *, watch: Callable[[int], None] | None = None) -> int:
+    def run(self, method: str, out: Path, moment: Moment = ()) -> int:
         """Train to the end or to a moment.
 
         Args:
             method: ``"ilgan"`` or ``"ilsgan"``.
             out: the training's folder.
-            moment: when it kills itself; never if empty.
-            watch: called with the id of the process once it is there.
+            moment: when it is killed; never if empty.
 
         Returns:
             The exit code, or minus the number of the signal that ended it.
@@ -81,9 +81,6 @@ class Trainings:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([method, str(self._photographs), str(out), moment]) + "\n")
         self._process.stdin.flush()
-        process = int(self._process.stdout.readline())
-        if watch is not None:
-            watch(process)
         return int(self._process.stdout.readline())
 
 
@@ -98,8 +95,19 @@ def serve() -> None:
         process = os.fork()
         if process == 0:
             train(trainers[method], SETTINGS[method], photographs, out, moment)
-        print(process, flush=True)
+        if moment[:1] == ["after"]:
+            kill_after(process, float(moment[1]))
         print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
+def kill_after(process: int, seconds: float) -> None:
+    """Kill a child after a time, unless it ended before; either way it is still to be waited for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.002)
+    os.kill(process, signal.SIGKILL)
 
 
 def train(trainer: Any, settings: dict[str, Any], photographs: str, out: str, moment: list[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import time
@@ -128,20 +127,17 @@ def test_killed_from_outside_at_random_moments(
     began = time.monotonic()
     assert trainings.run(method, tmp_path / "timed") == 0
     duration, moments, killed = time.monotonic() - began, random.Random(), 0
-
-    def kill(process: int) -> None:
-        time.sleep(moments.uniform(0, duration))
-        os.kill(process, signal.SIGKILL)
-
-    for attempt in range(40):
-        out = tmp_path / str(attempt)
-        while (code := trainings.run(method, out, watch=kill)) == KILLED:
-            killed += 1
-            if killed % 3 == 0:
-                code = trainings.run(method, out)
+    for attempt in range(30):
+        out, code = tmp_path / str(attempt), KILLED
+        for _ in range(3):
+            code = trainings.run(method, out, ("after", str(moments.uniform(0, duration))))
+            if code != KILLED:
                 break
+            killed += 1
+        if code == KILLED:
+            code = trainings.run(method, out)
         assert code == 0
         assert_same(outcome(method, out), undisturbed[method])
-        if killed >= 9:
+        if killed >= 6:
             return
     pytest.fail("it was always faster than the signal")
