@@ -38,6 +38,7 @@ from fgbg_zoo_ilgan.settings import GanSettings
 from fgbg_zoo_ilgan.task import GanTask
 
 from fgbg_zoo.cli import console
+from fgbg_zoo.nn.stylegan2 import resolutions
 from fgbg_zoo.training import runtime
 from fgbg_zoo.training.step import Stepper
 
@@ -167,7 +168,7 @@ def half(size: Size, turns: int) -> dict[str, Any]:
     """The generator in bf16 against itself in fp32."""
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return {"what": "generator, bf16", "against": "this processor has no bf16"}
-    further = {"half_resolutions": len(bare.resolutions(size.resolution)) - 1, "clamp": 256.0}
+    further = {"half_resolutions": len(resolutions(size.resolution)) - 1, "clamp": 256.0}
     network = LayeredGenerator(**size.architecture(**further)).eval().requires_grad_(False)
     z = torch.randn(GENERATED, network.code_length)
     ways = {"network": partial(network, z, dtype=torch.bfloat16), "fp32": partial(network, z)}

@@ -64,7 +64,7 @@ def test_the_term_acts_on_the_layers_before_they_are_moved():
 
 
 def test_its_weight_has_two_phases_and_0_switches_it_off(tmp_path):
-    s = ILSGANTrainer("small", **QUICK, independence_images=8).configured
+    s = ILSGANTrainer("small", **QUICK, independence_images=8, independence_weight=1.0).configured
     assert [s.independence_at(step) for step in (0, 1, 2, 3)] == [0.2, 0.2, 1.0, 1.0]
     train(tmp_path, independence_weight=0.0, independence_first=0.0)
     assert "independence" not in (tmp_path / "gan" / "log.csv").read_text().partition("\n")[0]

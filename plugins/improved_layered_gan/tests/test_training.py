@@ -29,9 +29,18 @@ QUICK: dict[str, Any] = {
     "steps": 4,
     "batch_size": 4,
     "device": "cpu",
-    "generator": {"resolution": 16, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 64, "channel_max": 8},
+    "generator": {
+        "resolution": 16,
+        "z_dim": 8,
+        "w_dim": 8,
+        "c_dim": 10,
+        "mapping_layers": 2,
+        "channel_base": 64,
+        "channel_max": 8,
+    },
     "segmenter": {"size": 16, "width": 4},
     "pairs": {"count": 128, "steps": 3, "batch_size": 4, "validation": 0.25, "validate_every": 2, "self_rounds": 0},
+    "binarise_first": 0.5,
     "alternate_from": 0.5,
     "alternate_steps": 2,
     "r1_every": 2,
@@ -159,7 +168,7 @@ def test_the_rounds_follow_from_shares_of_the_steps():
 
 
 def test_the_average_follows_a_half_life_in_pictures():
-    s = settings(batch_size=32, steps=250_000)
+    s = settings(batch_size=32, steps=250_000, ema_ramp=0.05)
     assert s.average_decay(100_000) == pytest.approx(0.5 ** (32 / 10_000))
     assert s.average_decay(0) == pytest.approx(0.5 ** (32 / (32 * 0.05)))
     first = settings(binarise_first=0.5, binarise_weight=2.0, binarise_images=40)
