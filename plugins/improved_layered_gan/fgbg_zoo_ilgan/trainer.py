@@ -146,17 +146,21 @@ class ILGANTrainer(LayeredTrainer[ILGANSettings]):
     def fit_gan(
         self, pictures: Dataset, out: Path, resume: bool, on_event: Callable[[Event], None] | None
     ) -> tuple[TrainResult, GanTask, Candidates | None]:
-        """The generator's training in rounds, with a segmenter's training between them."""
+        """The generator's training in rounds, with a segmenter's training between them.
+
+        Where a training goes on without the file of the last round's segmenter, because only the checkpoint was taken
+        along, one is trained on pairs of the generator at hand.
+        """
         stops = self.configured.rounds()
-        kept = Checkpoints(out / "gan" / "checkpoints").steps() if resume else []
+        done = max(Checkpoints(out / "gan" / "checkpoints").steps(), default=0) if resume else 0
         segmenter: PairSegmenter | None = None
         for number, stop in enumerate(stops):
             file = out / f"segmenter-{number}" / "chosen.safetensors"
-            if kept and kept[-1] > stop and file.is_file():  # this round is over
-                segmenter = self._judge(file)
+            if stop < done and (file.is_file() or stops[number + 1] <= done):  # this round is over
+                segmenter = self._judge(file) if file.is_file() else None
                 continue
             goes_on = resume or number > 0
-            stage = self.gan_stage(pictures, out, goes_on, on_event, stop, segmenter)
+            stage = self.gan_stage(pictures, out, goes_on, on_event, max(stop, done), segmenter)
             if stop == stops[-1]:
                 return stage
             generator, _ = self.choose(stage[0], stage[1], None)

@@ -125,6 +125,21 @@ def test_interrupted_in_any_stage_it_ends_in_the_same_snapshot(tmp_path):
         assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes(), stop
 
 
+def test_a_checkpoint_alone_goes_on_with_a_segmenter_of_the_generator_at_hand(tmp_path):
+    def unplug(event: Any) -> None:
+        if event["kind"] == "checkpoint" and (event["stage"], event["step"]) == ("gan", 3):
+            raise RuntimeError("pulled the plug")
+
+    with pytest.raises(RuntimeError, match="plug"):
+        train(tmp_path / "before", unplug)
+    (tmp_path / "after" / "gan").mkdir(parents=True)
+    (tmp_path / "before" / "gan" / "checkpoints").rename(tmp_path / "after" / "gan" / "checkpoints")
+    stages: list[str] = []
+    snapshot = train(tmp_path / "after", lambda e: stages.append(e["stage"]))
+    assert list(dict.fromkeys(stages)) == ["gan", "segmenter-1", "segmenter"]
+    assert json.loads((snapshot / "config.json").read_text())["training"]["steps"] == 4
+
+
 def test_starting_over_forgets_every_stage(tmp_path):
     data = fgbg_zoo.open_dataset("scenes", split="train")
     choose = {"choose_pictures": 64}
