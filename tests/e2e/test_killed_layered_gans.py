@@ -70,7 +70,8 @@ def undisturbed(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) 
 def outcome(method: str, out: Path) -> dict[str, Any]:
     """All that the training is: its snapshot, and of each stage its log, its sample grids and what it chose among."""
     config = json.loads((out / "snapshot" / "config.json").read_text())
-    del config["training"]["hours"]
+    for name in ("hours", "commit"):  # somebody may edit the checkout while this runs
+        del config["training"][name]
     kinds = ("log.csv", "samples/*.png", "candidates/step-*", "chosen.safetensors")
     files = [file for stage in STAGES[method] for kind in kinds for file in sorted((out / stage).glob(kind))]
     assert {file.parts[len(out.parts)] for file in files} == set(STAGES[method])

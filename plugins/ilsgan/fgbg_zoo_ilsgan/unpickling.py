@@ -10,7 +10,6 @@ import collections
 import io
 import math
 import pickle
-import pickletools
 import re
 import struct
 from collections.abc import Callable
@@ -24,10 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fgbg_zoo_ilsgan.precheck import check
+
 Admitted = Mapping[tuple[str, str], Any]
 """What a pickle may name, by module and name."""
 
-_STORES: Final = ("PUT", "BINPUT", "LONG_BINPUT")
 _MAGIC: Final = 0x1950A86A20F9469CFC6C  # with which torch's own format of storages begins, and its version
 _VERSION: Final = 1001
 _NUMBER: Final = re.compile(r"[<|=]?[biuf][1248]")
@@ -75,10 +75,7 @@ def unpickle(file: BinaryIO, admitted: Admitted, outside: Callable[[Any], Any] |
         Exception: of many kinds, if it is malformed.
     """
     start = file.tell()
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-        # The unpickler makes as many slots as the largest number of one; an honest pickle counts up.
-        if opcode.name in _STORES and isinstance(argument, int) and argument > number:
-            raise pickle.UnpicklingError("it asks for more memory than it has use for")
+    check(file)
     file.seek(start)
     return _Unpickler(file, admitted, outside).load()
 
