@@ -39,6 +39,16 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
 
 @hookimpl
 def fgbg_zoo_models() -> Iterable[ModelSpec]:
+    yield ModelSpec(
+        name="ilgan-scenes",
+        method="ilgan",
+        dataset="scenes",
+        capabilities=("segment", "generate"),
+        resolution=32,
+        license="Apache-2.0",
+        description="The improved layered GAN, trained without masks on the embedded scenes",
+        preset="small",
+    )
     for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):
         for resolution, variant in ((64, ""), (128, "-128")):
             yield ModelSpec(
