@@ -103,22 +103,18 @@ def test_birds_are_scored_as_the_papers_code_scores_them(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resolution", [64, 128])
-def test_all_three_data_sets_and_both_methods_run(
-    bench, drawn_archive: Archive, tmp_path: Path, resolution: int
-) -> None:
-    models = [
-        str(snapshot(tmp_path / method, drawn_archive("cub"), method, resolution)) for method in ("ilgan", "ilsgan")
-    ]
+@pytest.mark.parametrize(("resolution", "method"), [(64, "ilsgan"), (128, "ilgan")])
+def test_all_three_data_sets_run(bench, drawn_archive: Archive, tmp_path: Path, resolution: int, method: str) -> None:
+    model = snapshot(tmp_path / "model", drawn_archive("cub"), method, resolution)
     data = [word for name in DATA for word in ("--data", f"{name}={drawn_archive(name)}")]
-    words = ["--suite", f"layered-gan-{resolution}", *data, "--models", ",".join(models), *ENOUGH]
+    words = ["--suite", f"layered-gan-{resolution}", *data, "--models", str(model), *ENOUGH]
     ran = bench(tmp_path / "run", *words, FGBG_ZOO_PLUGINS=PLUGINS)
     assert ran.code == 0, ran.err
-    assert {(row["model"], row["data"], row["status"]) for row in ran.rows} == {
-        (f"{method}-tiny", name, "ok") for method in ("ilgan", "ilsgan") for name in DATA
-    }
+    assert [(row["model"], row["data"], row["status"]) for row in ran.rows] == [
+        (f"{method}-tiny", name, "ok") for name in DATA
+    ]
     assert all(row["metrics"].keys() >= METRICS for row in ran.rows)
-    assert "layered" in (ran.folder / "report.html").read_text()
+    assert f"layered-gan-{resolution}" in (ran.folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("resolution", [64, 128])
