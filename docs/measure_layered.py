@@ -75,10 +75,8 @@ def table(measured: dict[str, dict[str, float]]) -> list[str]:
     lines = ["| training | seed | IoU, val | IoU, test | mask area | layer MI |", "|---|---|---|---|---|---|"]
     for run, found in measured.items():
         kind, _, seed = run.partition("-")
-        lines.append(
-            f"| {TITLES[kind]} | {seed} | {found['val_iou']:.3f} | {found['test_iou']:.3f} | {found['mask_area']:.3f} | "
-            f"{found['layer_mi']:.3f} |"
-        )
+        values = " | ".join(f"{found[name]:.3f}" for name in ("val_iou", "test_iou", "mask_area", "layer_mi"))
+        lines.append(f"| {TITLES[kind]} | {seed} | {values} |")
     return [*lines, ""]
 
 

@@ -47,7 +47,7 @@ def activated(x: Tensor, clamp: float | None = None) -> Tensor:
 
 def scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """``x * scale + shift`` in one pass, into the memory of ``x`` where no gradient needs it."""
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # some compilers part the graph at an ``out=``
         return torch.addcmul(shift, x, scale)
     return torch.addcmul(shift, x, scale, out=x)
 
