@@ -48,6 +48,7 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
         resolution=32,
         license="Apache-2.0",
         description="ILSGAN, trained without masks on the embedded scenes",
+        package="fgbg_zoo_ilsgan",
         preset="small",
     )
     for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):

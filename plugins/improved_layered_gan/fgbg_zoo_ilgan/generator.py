@@ -60,6 +60,11 @@ class GeneratorArchitecture(BaseModel):
         None, ge=1, description="channels of the background's network at most; null: channel_max"
     )
 
+    def model_post_init(self, context: object) -> None:
+        """Check what fits together."""
+        if self.channel_base < self.resolution:
+            raise ValueError(f"channel_base {self.channel_base} leaves no channels at resolution {self.resolution}")
+
     @field_validator("resolution")
     @classmethod
     def _a_power_of_two(cls, resolution: int) -> int:

@@ -58,11 +58,11 @@ SMALL: Final[dict[str, Any]] = {
     "segmenter": {"size": 32, "width": 16},
     "pairs": {
         "count": 8192,
-        "steps": 1500,
+        "steps": 300,
         "batch_size": 32,
         "decay_from": 0.5,
         "validation": 0.0,
-        "validate_every": 500,
+        "validate_every": 300,
         "perturbed": True,
         "flip": True,
         "self_rounds": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from typing import Literal
 
 from pydantic import BaseModel
@@ -113,6 +114,8 @@ class GanSettings(LoopSettings):
             raise ValueError(
                 f"picture_size {self.picture_size} must not be below generator.resolution {self.generator.resolution}"
             )
+        if self.discriminator_base is not None and self.discriminator_base < self.generator.resolution:
+            raise ValueError(f"discriminator_base {self.discriminator_base} leaves no channels at the full resolution")
         if self.size_low > self.size_high:
             raise ValueError(f"size_low must not be above size_high, not {self.size_low} and {self.size_high}")
         if self.discriminator_group and self.batch_size % min(self.discriminator_group, self.batch_size):
@@ -122,6 +125,10 @@ class GanSettings(LoopSettings):
             )
         if self.choose_every and self.choose_every > self.steps:
             raise ValueError(f"choose_every {self.choose_every} is more than the {self.steps} steps")
+
+    def identity(self) -> dict[str, Any]:
+        """Without the segmenter's settings, which may change while the generator's training stays."""
+        return {name: value for name, value in super().identity().items() if name not in ("pairs", "segmenter")}
 
     def binarisation(self, step: int) -> float:
         """The weight of the binarisation at a step: two constants, one after the other."""

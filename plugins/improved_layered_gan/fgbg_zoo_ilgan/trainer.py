@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fgbg_zoo.data import Dataset
+from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.files import replacing
 from fgbg_zoo.interfaces import Event
 from fgbg_zoo.interfaces import Layers
@@ -43,6 +44,13 @@ class ILGANSettings(GanSettings):
     alternate_from: float = Field(0.25, gt=0, le=1, description="share of the steps to the first segmenter; 1: none")
     alternate_every: float = Field(0.25, gt=0, le=1, description="share of the steps between segmenters")
     alternate_steps: int = Field(1000, ge=1, description="of the training of each of them")
+
+    def identity(self) -> dict[str, Any]:
+        """With those of the segmenters that judge backgrounds; the last segmenter's length is its own affair."""
+        if self.alternate_from >= 1 or not self.background_weight:
+            return super().identity()
+        pairs = self.pairs.model_dump(mode="json", exclude={"steps", "validate_every", "self_rounds", "self_pictures"})
+        return {**super().identity(), "pairs": pairs, "segmenter": self.segmenter.model_dump(mode="json")}
 
     def rounds(self) -> list[int]:
         """The steps at which the generator stops, the last one included: before it a segmenter is trained anew."""
@@ -173,5 +181,11 @@ class ILGANTrainer(LayeredTrainer[ILGANSettings]):
 
     def _judge(self, file: Path) -> PairSegmenter:
         segmenter = PairSegmenter(**self.configured.segmenter.model_dump())
-        segmenter.load_state_dict(load_file(file))
+        try:
+            segmenter.load_state_dict(load_file(file))
+        except RuntimeError as error:
+            raise TrainingError(
+                f"{file} holds a segmenter of another architecture; go on with its settings, use another folder, or "
+                "start over without resuming."
+            ) from error
         return segmenter.requires_grad_(False)

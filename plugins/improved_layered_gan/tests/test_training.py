@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,20 @@ def test_a_checkpoint_alone_goes_on_with_a_segmenter_of_the_generator_at_hand(tm
     assert json.loads((snapshot / "config.json").read_text())["training"]["steps"] == 4
 
 
+def test_another_segmenter_learns_from_the_generator_that_is_there(tmp_path):
+    alone = {"alternate_from": 1.0}
+    train(tmp_path, **alone)
+    shutil.rmtree(tmp_path / "segmenter")
+    steps: list[str] = []
+    other = {**alone, "segmenter": {"size": 16, "width": 6}, "pairs": {**QUICK["pairs"], "steps": 2}}
+    snapshot = train(tmp_path, lambda e: steps.append(e["stage"]) if e["kind"] == "step" else None, **other)
+    assert set(steps) == {"segmenter"}
+    assert json.loads((snapshot / "config.json").read_text())["architecture"]["segmenter"]["width"] == 6
+    train(tmp_path / "judged")
+    with pytest.raises(FgbgZooError, match="another architecture"):  # it judged backgrounds, so it cannot change
+        train(tmp_path / "judged", segmenter={"size": 16, "width": 6})
+
+
 def test_starting_over_forgets_every_stage(tmp_path):
     data = fgbg_zoo.open_dataset("scenes", split="train")
     choose = {"choose_pictures": 64}
@@ -232,6 +247,12 @@ def test_bad_settings_are_refused_in_a_sentence():
         settings(batch_size=6)
     with pytest.raises(UsageError, match="power of two"):
         settings(generator={"resolution": 48})
+    with pytest.raises(UsageError, match="no channels at resolution 128"):
+        settings(generator={"resolution": 128, "channel_base": 64})
+    with pytest.raises(UsageError, match="discriminator_base 64 leaves no channels"):
+        settings(generator={"resolution": 128, "channel_base": 128}, picture_size=None, discriminator_base=64)
+    with pytest.raises(UsageError, match="picture_size 8 must not be below"):
+        settings(picture_size=8)
     with pytest.raises(UsageError, match="lambda_mi"):
         settings(lambda_mi=1)
 
