@@ -65,7 +65,8 @@ SMALL: Final[dict[str, Any]] = {
         "validate_every": 300,
         "perturbed": True,
         "flip": True,
-        "self_rounds": 2,
+        "grain": 0.04,
+        "self_rounds": 3,
     },
 }
 """For small data and one processor core; what of it is not the papers' is told in the documentation of the methods."""

@@ -76,6 +76,8 @@ class PairTask(Task):
         if self.settings.flip and torch.rand(()) < 0.5:
             images, masks = images.flip(-1), masks.flip(-1)
         pictures = self._seen(images.to(device))
+        if grain := self.settings.grain:
+            pictures = (pictures + 2 * grain * torch.randn_like(pictures)).clamp(-1, 1)
         pictures = apply_colour(pictures, random_colour_matrix(len(pictures), self.settings.colour, device))
         wanted = self._target(masks.to(device))
         self.done = step + 1

@@ -46,6 +46,9 @@ class PairSettings(BaseModel):
     )
     colour: float = Field(0.5, ge=0, le=1, description="probability of each change of colour")
     flip: bool = Field(False, description="mirror every second batch; not the papers'")
+    grain: float = Field(
+        0.0, ge=0, le=1, description="deviation of the noise on pictures, whose range is 0 to 1; 0 in the papers"
+    )
     noise: Literal["const", "random", "none"] = Field("const", description="the generator's per-pixel noise")
     pretrained: bool = Field(False, description="of segmenter.encoder: begin with timm's weights")
     cache_mb: int = Field(1024, ge=0, description="MiB for pairs that were made once; further ones are made again")

@@ -67,7 +67,7 @@ class Segmenters:
             guard=False,
         ).model_copy(update={"evaluate_every": p.validate_every})
         identity = {
-            **p.model_dump(mode="json"),
+            **p.model_dump(mode="json", exclude={"self_rounds"}),
             "segmenter": s.segmenter.model_dump(mode="json"),
             **self.identity,
             **identity,
