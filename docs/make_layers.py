@@ -32,7 +32,7 @@ def bundled() -> list[str]:
 
 def draw(model: fgbg_zoo.Model) -> Tensor:
     """The picture of a model, (3,H,W) in [0,1]."""
-    side = model.spec.resolution or TILE
+    side = max(model.spec.resolution or TILE, TILE)  # smaller scenes are drawn sharper than resized ones
     scenes = fgbg_zoo.open_dataset("scenes", split="test", size=side)
     samples = [scenes[index] for index in range(SHOWN)]
     pictures, truth = torch.stack([s.image for s in samples]), torch.stack([s.mask for s in samples])

@@ -4,8 +4,9 @@ RUN is ``ilgan-SEED``, ``ilsgan-SEED``, or ``ablation-SEED`` for an ILSGAN witho
 docs/_measured/layered-gans.md: of each the pooled IoU of its segmenter on the 512 test scenes at 64 pixels, the mean
 area of 512 generated masks, and what the layers of these pictures share (``layer_mi``).
 
-With ``--bundle`` the ilgan and ilsgan with the best pooled IoU on the ``val`` scenes become the bundled models: in half
-precision, with their numbers, and those of the other seeds, in config.json and README.md.
+With ``--bundle METHOD`` the training of that method with the best pooled IoU on the ``val`` scenes becomes the bundled
+model: in half precision, with its numbers, and those of the other seeds, in config.json and README.md; ``--history``
+says there how it came about.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ TITLES = {"ilgan": "ILGAN", "ilsgan": "ILSGAN", "ablation": "ILSGAN without its 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN=SNAPSHOT")
-    parser.add_argument("--bundle", action="store_true")
+    parser.add_argument("--bundle", choices=WEIGHTS)
+    parser.add_argument("--history", default="")
     given = parser.parse_args()
     paths = dict(argument.split("=", 1) for argument in given.runs)
     measured = {run: measure(fgbg_zoo.load(path, device="cpu")) for run, path in paths.items()}
@@ -42,11 +44,9 @@ def main() -> None:
     (DOCS / "_measured" / "layered-gans.md").write_text(text)
     print(text)
     if given.bundle:
-        for method in WEIGHTS:
-            own = {run: found for run, found in measured.items() if run.partition("-")[0] == method}
-            if own:
-                best = max(own, key=lambda run: own[run]["val_iou"])
-                bundle(method, paths[best], own[best], own)
+        own = {run: found for run, found in measured.items() if run.partition("-")[0] == given.bundle}
+        best = max(own, key=lambda run: own[run]["val_iou"])
+        bundle(given.bundle, paths[best], own, best, given.history)
 
 
 @torch.inference_mode()
@@ -80,13 +80,16 @@ def table(measured: dict[str, dict[str, float]]) -> list[str]:
     return [*lines, ""]
 
 
-def bundle(method: str, path: str, measured: dict[str, float], seeds: dict[str, dict[str, float]]) -> None:
+def bundle(method: str, path: str, measured: dict[str, dict[str, float]], best: str, history: str) -> None:
     """Make a snapshot the bundled model of its method."""
     model = fgbg_zoo.load(path, device="cpu")
     training: dict[str, Any] = dict(model.config["training"])
-    training["stored"] = "fp16"
-    training["measured"] = {**measured, "by": "python docs/measure_layered.py"}
-    training["seeds"] = {run.partition("-")[2]: {"test_iou": found["test_iou"]} for run, found in seeds.items()}
+    steps, seed = training["steps"], training["seed"]
+    training["command"] = f"fgbg-zoo train {method} --data scenes --steps {steps} --seed {seed} -o OUT"
+    training["settings"] = {**training["settings"], "cache_dir": None}  # a folder of one machine, without effect
+    training |= {"history": history, "stored": "fp16"}
+    training["measured"] = {**measured[best], "by": "python docs/measure_layered.py"}
+    training["test_iou_by_seed"] = {run.partition("-")[2]: found["test_iou"] for run, found in measured.items()}
     write_snapshot(
         WEIGHTS[method],
         model.network.half(),

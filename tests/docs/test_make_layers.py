@@ -63,14 +63,14 @@ def tile(picture: Tensor, row: int, column: int) -> Tensor:
 def test_each_row_is_what_the_page_says(script: Any) -> None:
     picture = script.draw(model(Both(), "segment", "generate"))
     assert picture.shape == (3, 4 * 66 - 2 + 8 + 3 * 66 - 2, 8 * 66 - 2)
-    scenes = fgbg_zoo.open_dataset("scenes", split="test", size=32)
+    scenes = fgbg_zoo.open_dataset("scenes", split="test", size=64)
     for column in range(8):
         for row, start in enumerate((0.4, 0.2, 0.6, 0.8)):  # background, foreground, mask, composite
             torch.testing.assert_close(tile(picture, row, column), torch.full((3, 32, 32), start + column / 100))
         sample = scenes[column]
         found = [sample.image, sample.mask.expand(3, -1, -1), (sample.image[:1] / 2).expand(3, -1, -1)]
         for row, wanted in enumerate(found, 4):
-            torch.testing.assert_close(tile(picture, row, column), wanted)
+            torch.testing.assert_close(tile(picture, row, column), wanted[:, ::2, ::2])
     assert picture[:, 4 * 66 - 2 : 4 * 66 + 6].eq(1).all()
 
 

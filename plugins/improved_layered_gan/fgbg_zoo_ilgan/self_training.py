@@ -24,17 +24,15 @@ class SelfLabelledPairs:
 
     Args:
         generated: the former, of which alone there are blocks to hold out.
-        pictures: the real ones, of one size.
+        pictures: the real ones (N,3,H,W), 8 bit.
         segmenter: finds the masks, as the mean over a picture and its mirror image; it stays on its device.
-        count: how many pictures, from the first one on.
     """
 
-    def __init__(self, generated: GeneratedPairs, pictures: Dataset, segmenter: PairSegmenter, count: int) -> None:
+    def __init__(self, generated: GeneratedPairs, pictures: Tensor, segmenter: PairSegmenter) -> None:
         self.generated, self.count, self.blocks = generated, generated.count, generated.blocks
-        count = min(count, len(pictures))
-        images = torch.stack([pictures[index].image for index in range(count)])
-        self._images = (images * 255).round().to(torch.uint8)
-        self._masks = torch.cat([mirrored_mask(segmenter, part) > 0.5 for part in torch.split(images, _BATCH)])
+        self._images = pictures
+        parts = torch.split(pictures, _BATCH)
+        self._masks = torch.cat([mirrored_mask(segmenter, part.float() / 255) > 0.5 for part in parts])
 
     def block(self, number: int) -> Pairs:
         """A block of the generated ones."""
@@ -51,6 +49,12 @@ class SelfLabelledPairs:
             yield image, mask
             place = int(torch.randint(len(self._images), (), generator=random))
             yield self._images[place], self._masks[place]
+
+
+def first_pictures(data: Dataset, count: int) -> Tensor:
+    """The first pictures of a data set of one size, as (N,3,H,W) of 8 bits."""
+    images = (data[index].image for index in range(min(count, len(data))))
+    return torch.stack([(image * 255).round().to(torch.uint8) for image in images])
 
 
 @torch.no_grad()

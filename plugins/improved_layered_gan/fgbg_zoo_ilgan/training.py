@@ -10,6 +10,8 @@ from typing import ClassVar
 from typing import Generic
 from typing import TypeVar
 
+import torch
+
 from fgbg_zoo import provenance
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.data.reduced import Reduced
@@ -32,6 +34,7 @@ from fgbg_zoo_ilgan.perturbation import Perturbation
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
 from fgbg_zoo_ilgan.segmenter import new_segmenter
 from fgbg_zoo_ilgan.self_training import SelfLabelledPairs
+from fgbg_zoo_ilgan.self_training import first_pictures
 from fgbg_zoo_ilgan.settings import GanSettings
 from fgbg_zoo_ilgan.stages import Segmenters
 from fgbg_zoo_ilgan.stages import digest
@@ -170,8 +173,10 @@ class LayeredTrainer(Trainer, Generic[S]):
         )
         stages = Segmenters(s, data, out, resume, on_event, {"generator": digest(generator)})
         segmenter, found = stages.fit(generated, name, steps or p.steps)
-        for number in range(1, 1 + (0 if steps else p.self_rounds)):
-            pairs = SelfLabelledPairs(generated, self.pictures(data), segmenter, p.self_pictures)
+        rounds = 0 if steps else p.self_rounds
+        real = first_pictures(self.pictures(data), p.self_pictures) if rounds else torch.empty(0)
+        for number in range(1, 1 + rounds):
+            pairs = SelfLabelledPairs(generated, real, segmenter)
             segmenter, further = stages.fit(pairs, f"{name}-self-{number}", p.steps, teacher=digest(segmenter))
             found = {**further, "hours": found["hours"] + further["hours"]}
         return segmenter, found
