@@ -23,7 +23,7 @@ def test_its_masks_are_neither_empty_nor_full_nor_all_the_same() -> None:
     mask = fgbg_zoo.load(MODEL, device="cpu").generate(64, seed=3).mask
     assert 0.05 < mask.mean() < 0.5
     assert mask.std(0).mean() > 0.1
-    assert torch.minimum(mask, 1 - mask).mean() < 0.05
+    assert torch.minimum(mask, 1 - mask).mean() < 0.1  # 0.25 where it is undecided
 
 
 def test_it_finds_what_is_in_the_scenes() -> None:

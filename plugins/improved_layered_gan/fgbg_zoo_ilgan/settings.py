@@ -126,6 +126,8 @@ class GanSettings(LoopSettings):
                 f"batch_size {self.batch_size} cannot be parted into groups of {self.discriminator_group}; choose a "
                 "multiple, or another discriminator_group"
             )
+        if self.diversity_weight and self.batch_size < 2:
+            raise ValueError("diversity_weight compares the masks of a batch; set it to 0 or batch_size to 2 at least")
         if self.choose_every and self.choose_every > self.steps:
             raise ValueError(f"choose_every {self.choose_every} is more than the {self.steps} steps")
 

@@ -221,7 +221,9 @@ def test_the_presets_are_valid_and_the_papers_is_that_of_the_specification():
 
 
 def test_masks_that_are_the_same_whatever_the_code_stop_the_training(tmp_path, monkeypatch):
-    def blind(self: LayeredGenerator, n: int, generator: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def blind(
+        self: LayeredGenerator, n: int, generator: Any = None, device: Any = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.ones(n, self.code_length), torch.eye(10)[:1].expand(n, -1)
 
     monkeypatch.setattr(LayeredGenerator, "draw", blind)
@@ -232,7 +234,7 @@ def test_masks_that_are_the_same_whatever_the_code_stop_the_training(tmp_path, m
 
 
 def test_pictures_one_at_a_time_are_no_sign_of_a_collapse(tmp_path):
-    train(tmp_path, batch_size=1, steps=2, patience=1)
+    train(tmp_path, batch_size=1, steps=2, patience=1, diversity_weight=0.0)
     with (tmp_path / "gan" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert all("mask_area" in row and "mask_spread" not in row for row in rows)
@@ -251,6 +253,8 @@ def test_bad_settings_are_refused_in_a_sentence():
         settings(generator={"resolution": 128, "channel_base": 64})
     with pytest.raises(UsageError, match="discriminator_base 64 leaves no channels"):
         settings(generator={"resolution": 128, "channel_base": 128}, picture_size=None, discriminator_base=64)
+    with pytest.raises(UsageError, match="diversity_weight compares"):
+        settings(batch_size=1)
     with pytest.raises(UsageError, match="picture_size 8 must not be below"):
         settings(picture_size=8)
     with pytest.raises(UsageError, match="lambda_mi"):
