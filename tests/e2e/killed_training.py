@@ -36,7 +36,7 @@ SHARED: dict[str, Any] = {
 }
 SETTINGS = {
     "ilgan": {**SHARED, "alternate_from": 0.34, "alternate_every": 0.34, "alternate_steps": 3},  # rounds of 2 steps
-    "ilsgan": {**SHARED, "independence_images": 12},
+    "ilsgan": {**SHARED, "independence": "gaussian", "independence_first": 0.2, "independence_images": 12},
 }
 Moment = tuple[str, ...]
 """``("event", stage, kind, step)``; ``("file", NAME)`` and ``("folder", NAME)``: written, about to get its name;

@@ -28,11 +28,12 @@ class Conditional(nn.Module):
     def __init__(self, distribution: Distribution, width: int = 64) -> None:
         super().__init__()
         self.distribution = distribution
-        self.network = UNet(3, 6, width, most=4)
+        # In this layout convolutions of few channels, and their gradients, take two thirds of the time on a processor.
+        self.network = UNet(3, 6, width, most=4).to(memory_format=torch.channels_last)
 
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the logarithm of the scale, (B,3,H,W) each."""
-        mean, scale = self.network(y).float().chunk(2, 1)
+        mean, scale = self.network(y.contiguous(memory_format=torch.channels_last)).float().chunk(2, 1)
         return mean, scale.tanh()
 
     def log_likelihood(self, x: Tensor, predicted: tuple[Tensor, Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from typing import Final
 from typing import Literal
 
+import torch
 from fgbg_zoo_ilgan.candidates import Candidates
 from fgbg_zoo_ilgan.presets import PAPER_64
 from fgbg_zoo_ilgan.presets import PAPER_128
@@ -37,8 +38,24 @@ class ILSGANSettings(GanSettings):
     independence_weight: float = Field(1.0, ge=0, description="its weight after independence_images; 0 for none")
     independence_first: float = Field(0.2, ge=0, description="and before")
     independence_images: int = Field(401_000, ge=0, description="pictures until then")
+    independence_moves_mask: bool = Field(
+        True, description="whether it acts on the mask too, as in the paper, or on the colours alone"
+    )
     conditional_width: int = Field(64, ge=1, description="of a learned form: channels of its U-Nets at full size")
     conditional_weight: float = Field(0.1, gt=0, description="and the weight of fitting them")
+
+    def model_post_init(self, context: object) -> None:
+        """Check what fits together."""
+        super().model_post_init(context)
+        if not (self.independence_weight or self.independence_first):
+            return
+        if self.independence != "l1" and self.batch_size < 2:
+            raise ValueError(
+                "independence compares the pictures of a batch; set batch_size to 2 at least, independence to l1, or "
+                "independence_weight and independence_first to 0"
+            )
+        if self.independence.startswith("learned") and self.generator.resolution < 16:
+            raise ValueError(f"a learned independence needs generator.resolution 16, not {self.generator.resolution}")
 
     def independence_at(self, step: int) -> float:
         """The weight of the independence term at a step."""
@@ -47,7 +64,16 @@ class ILSGANSettings(GanSettings):
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "small": {**SMALL, "independence_weight": 0.2},
+    "small": {
+        **SMALL,
+        "independence": "learned-laplace",
+        "independence_first": 0.0,
+        "independence_images": 64_000,
+        "independence_weight": 0.003,
+        "independence_moves_mask": False,
+        "conditional_width": 8,
+        "pairs": {**SMALL["pairs"], "self_rounds": 4, "self_steps": 600},
+    },
     "paper-64": PAPER_64,
     "paper-128": PAPER_128,
 }
@@ -62,7 +88,8 @@ class ILSGANTask(GanTask):
         self.learned: LearnedIndependence | None = None
         if settings.independence == "learned-laplace" or settings.independence == "learned-gaussian":
             distribution: Any = settings.independence.removeprefix("learned-")
-            self.learned = LearnedIndependence(distribution, settings.conditional_width)
+            with torch.random.fork_rng(devices=[]):  # so that the other networks begin as they do without these
+                self.learned = LearnedIndependence(distribution, settings.conditional_width)
         super().__init__(settings, candidates)
         if self.learned is not None:
             self.modules = {**self.modules, "conditionals": self.learned}
@@ -85,7 +112,8 @@ class ILSGANTask(GanTask):
         s = self.settings
         if not (weight := s.independence_at(step)):
             return {}
-        parts = layers.background, layers.foreground, layers.mask
+        mask = layers.mask if s.independence_moves_mask else layers.mask.detach()
+        parts = layers.background, layers.foreground, mask
         if self.learned is not None:
             orders = permutations(len(layers), layers.mask.device)
             return {"independence": weight * self.learned.bound(hidden_and_visible(*parts), orders)}

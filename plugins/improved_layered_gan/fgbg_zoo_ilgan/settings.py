@@ -55,6 +55,7 @@ class PairSettings(BaseModel):
     self_rounds: int = Field(
         0, ge=0, description="further trainings, half on real pictures with the last segmenter's masks; 0 in the papers"
     )
+    self_steps: int | None = Field(None, ge=1, description="steps of each of these trainings; null: as the first one")
     self_pictures: int = Field(4096, ge=1, description="of the training's pictures, how many then get masks")
 
     def rate(self, steps: int, step: int) -> float:

@@ -67,7 +67,8 @@ class Segmenters:
             guard=False,
         ).model_copy(update={"evaluate_every": p.validate_every})
         identity = {
-            **p.model_dump(mode="json", exclude={"self_rounds"}),
+            **p.model_dump(mode="json", exclude={"self_rounds", "self_steps"}),
+            "steps": steps,
             "segmenter": s.segmenter.model_dump(mode="json"),
             **self.identity,
             **identity,

@@ -177,7 +177,8 @@ class LayeredTrainer(Trainer, Generic[S]):
         real = first_pictures(self.pictures(data), p.self_pictures) if rounds else torch.empty(0)
         for number in range(1, 1 + rounds):
             pairs = SelfLabelledPairs(generated, real, segmenter)
-            segmenter, further = stages.fit(pairs, f"{name}-self-{number}", p.steps, teacher=digest(segmenter))
+            own = f"{name}-self-{number}"
+            segmenter, further = stages.fit(pairs, own, p.self_steps or p.steps, teacher=digest(segmenter))
             found = {**further, "hours": found["hours"] + further["hours"]}
         return segmenter, found
 

@@ -51,6 +51,8 @@ QUICK: dict[str, Any] = {
     "tensorboard": False,
 }
 
+SELF_TRAINED = {"self_rounds": 2, "self_steps": 2, "self_pictures": 8}
+
 
 def train(out: Path, on_event: Any = None, **changes: Any) -> Path:
     data = fgbg_zoo.open_dataset("scenes", split="train")
@@ -92,7 +94,7 @@ def test_a_snapshot_loads_keeps_the_contract_and_says_how_it_was_made(tmp_path):
         {"pairs": {**QUICK["pairs"], "validation": 0.0, "perturbed": False}, "binarise_first": None, "accumulate": 2},
         {"segmenter": {"size": 32, "width": 4, "encoder": "resnet10t"}, "precision": "bf16"},
         {"perturbation": {"kind": "shift", "background_shift": 0.4}, "picture_size": None, "diversity_weight": 0.0},
-        {"pairs": {**QUICK["pairs"], "self_rounds": 2, "self_pictures": 8, "flip": False, "decay_from": 0.0}},
+        {"pairs": {**QUICK["pairs"], **SELF_TRAINED, "flip": False, "decay_from": 0.0}},
     ],
     ids=["no code", "continuous", "picture", "still", "chosen", "last", "encoder", "scrolled", "self-training"],
 )
