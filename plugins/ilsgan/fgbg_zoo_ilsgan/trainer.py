@@ -72,7 +72,6 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "independence_weight": 0.003,
         "independence_moves_mask": False,
         "conditional_width": 8,
-        "pairs": {**SMALL["pairs"], "self_rounds": 4, "self_steps": 600},
     },
     "paper-64": PAPER_64,
     "paper-128": PAPER_128,

@@ -21,7 +21,7 @@ PAPER_128: Final[dict[str, Any]] = {
     "pairs": {"count": 50_000},
 }
 SMALL: Final[dict[str, Any]] = {
-    "steps": 6000,
+    "steps": 3400,
     "batch_size": 32,
     "picture_size": 64,
     "generator": {
@@ -66,7 +66,8 @@ SMALL: Final[dict[str, Any]] = {
         "perturbed": True,
         "flip": True,
         "grain": 0.04,
-        "self_rounds": 3,
+        "self_rounds": 8,
+        "self_steps": 600,
     },
 }
 """For small data and one processor core; what of it is not the papers' is told in the documentation of the methods."""
