@@ -16,6 +16,7 @@ from torch import Tensor
 from torch import nn
 from torch.nn import functional as F
 
+from fgbg_zoo.nn.sampling import sample_mirrored
 from fgbg_zoo.training.colour import apply_colour
 from fgbg_zoo.training.colour import random_colour_matrix
 
@@ -123,5 +124,4 @@ def _warp(images: Tensor, matrix: Tensor) -> Tensor:
     """Bilinear, mirrored at the borders, sampled at twice the resolution where pictures shrink."""
     n, channels, height, width = images.shape
     grid = F.affine_grid(matrix[:, :2], [n, channels, 2 * height, 2 * width], align_corners=False)
-    warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return F.avg_pool2d(warped, 2)
+    return F.avg_pool2d(sample_mirrored(images, grid), 2)

@@ -107,6 +107,7 @@ class Perturbation:
         scale: of ``"affine"``, as a power of two.
         background_contrast: the largest change of the background's contrast.
         background_shift: the longest shift of the background, as a share of the side, with which it is mirrored too.
+        background_upright: move and mirror it sideways only, so that its ground stays below.
     """
 
     def __init__(
@@ -117,9 +118,11 @@ class Perturbation:
         scale: float,
         background_contrast: float,
         background_shift: float = 0.0,
+        background_upright: bool = False,
     ) -> None:
         self.kind, self.reach, self.rotation, self.scale = kind, shift, rotation, scale
         self.background_contrast, self.background_shift = background_contrast, background_shift
+        self.background_upright = background_upright
 
     def __call__(self, layers: Layers, generator: torch.Generator | None = None) -> Layers:
         """Layers in the network's range, moved; drawn from torch's own generator of their device if none is given."""
@@ -135,7 +138,11 @@ class Perturbation:
         if self.background_shift:
             further = 2 * torch.rand(n, 4, generator=generator, device=drawn_on).to(device) - 1
             size = (background.shape[2], background.shape[3])
-            background = scroll(background, shift_by(further[:, :2], self.background_shift, size), further[:, 2:] > 0)
+            pixels, flipped = shift_by(further[:, :2], self.background_shift, size), further[:, 2:] > 0
+            if self.background_upright:
+                sideways = torch.tensor([1, 0], device=device)
+                pixels, flipped = pixels * sideways, flipped & sideways.bool()
+            background = scroll(background, pixels, flipped)
         if self.background_contrast:
             background = jitter_contrast(background, share[:, 4], self.background_contrast)
         foreground, mask = front[:, :3], front[:, 3:]

@@ -27,6 +27,7 @@ class PerturbationSettings(BaseModel):
     background_shift: float = Field(
         0.0, ge=0, le=1, description="the background's longest shift, with mirroring; 0, as in the papers, for none"
     )
+    background_upright: bool = Field(False, description="shift and mirror the background sideways only")
 
 
 class PairSettings(BaseModel):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from fgbg_zoo_ilgan.perturbation import Perturbation
 from fgbg_zoo_ilgan.perturbation import affine
 from fgbg_zoo_ilgan.perturbation import scroll
 from fgbg_zoo_ilgan.perturbation import shift
@@ -17,6 +19,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
+
+from fgbg_zoo.interfaces import Layers
 
 SHARED = Path(os.environ.get("FGBG_ZOO_SHARED") or Path(__file__).resolve().parents[4] / "shared")
 few = settings(max_examples=40, deadline=None)
@@ -169,3 +173,15 @@ def test_a_background_scrolls_into_its_own_reflection():
     turned = scroll(picture, torch.zeros(2, 2).long(), torch.tensor([[True, False], [False, True]]))
     assert torch.equal(turned[0], picture[0].flip(-1))
     assert torch.equal(turned[1], picture[1].flip(-2))
+
+
+def test_an_upright_background_keeps_its_rows():
+    """Moved and mirrored sideways alone, a background whose rows are each of one colour stays what it is."""
+    rows = torch.linspace(-1, 1, 8).view(1, 1, 8, 1).expand(16, 3, 8, 8)
+    layers = Layers(rows, torch.zeros(16, 3, 8, 8), rows, torch.zeros(16, 1, 8, 8))
+    how = {"kind": "none", "shift": 0.0, "rotation": 0.0, "scale": 0.0, "background_contrast": 0.0}
+    upright = Perturbation(**how, background_shift=0.5, background_upright=True)
+    assert torch.equal(upright(layers).background, rows)
+    assert torch.equal(upright(layers).image, rows)
+    assert not torch.equal(upright(dataclasses.replace(layers, background=rows.mT)).background, rows.mT)
+    assert not torch.equal(Perturbation(**how, background_shift=0.5)(layers).background, rows)
