@@ -61,6 +61,11 @@ def pixels_first(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if fast else x
 
 
+def autocasts(kind: str) -> bool:
+    """Whether convolutions on devices of a kind are being computed in half precision, whatever they are given."""
+    return torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) != torch.float32
+
+
 class FullyConnected(nn.Module):
     """A linear layer with equalised learning rate (Karras et al. 2018): the stored weight is scaled when used.
 
@@ -171,13 +176,15 @@ class SynthesisLayer(Modulated):
 
     def forward(self, x: Tensor, w: Tensor, noise: Noise = "const") -> Tensor:
         """(B,inputs,H,W) in any floating type and w (B,w_dim) to (B,outputs,resolution,resolution)."""
-        style = self.affine(w)
-        weight = self.weight.to(style.dtype)
-        if x.dtype != torch.float32:
-            # Neither may overflow in half precision; the demodulation takes out what both are divided by.
-            weight = weight / weight.abs().amax((1, 2, 3), keepdim=True) / math.sqrt(weight[0].numel())
-            style = style / style.abs().amax(1, keepdim=True)
-        demodulation = (style.square() @ weight.square().sum((2, 3)).T + EPS).rsqrt() * GAIN
+        kind = x.device.type
+        with torch.autocast(kind, enabled=False):  # squares soon overflow in half precision
+            style = self.affine(w)
+            weight = self.weight.to(style.dtype)
+            if x.dtype != torch.float32 or autocasts(kind):
+                # Neither may overflow in half precision; the demodulation takes out what both are divided by.
+                weight = weight / weight.abs().amax((1, 2, 3), keepdim=True) / math.sqrt(weight[0].numel())
+                style = style / style.abs().amax(1, keepdim=True)
+            demodulation = (style.square() @ weight.square().sum((2, 3)).T + EPS).rsqrt() * GAIN
         x = x * style.to(x.dtype)[:, :, None, None]
         weight = weight.to(x.dtype)
         if self.up:
@@ -222,7 +229,7 @@ class SynthesisBlock(nn.Module):
         resolution: side of what comes out.
         colours: channels of the picture.
         clamp: of the activations.
-        half: compute in half precision, where the device is not the CPU or ``half_type`` is bfloat16.
+        half: compute in the type that `forward` is given, instead of in float32.
     """
 
     def __init__(

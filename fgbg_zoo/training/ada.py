@@ -74,12 +74,12 @@ class AdaptiveAugmentation(nn.Module):
 def change(images: Tensor, probability: float) -> Tensor:
     """Pictures (B,3,H,W), each change made with a probability, in the paper's order: geometry, then colour."""
     n, _, height, width = images.shape
-    matrix = _random_placement(n, height, width, probability, images.device)
+    matrix = random_placement(n, height, width, probability, images.device)
     images = _warp(images, matrix.to(images.dtype))
     return apply_colour(images, random_colour_matrix(n, probability, images.device))
 
 
-def _random_placement(n: int, height: int, width: int, probability: float, device: torch.device) -> Tensor:
+def random_placement(n: int, height: int, width: int, probability: float, device: torch.device) -> Tensor:
     """(n,3,3): from a new picture's places in [-1,1] to the old one's, as drawn."""
 
     def chosen(value: Tensor, neutral: float, chance: float = probability) -> Tensor:
@@ -94,8 +94,8 @@ def _random_placement(n: int, height: int, width: int, probability: float, devic
     sides = torch.tensor([width, height], device=device)
     matrix = _scaling(chosen(1 - 2 * torch.randint(2, (n,), device=device).float(), 1.0), torch.ones(n, device=device))
     matrix = matrix @ _turning(chosen(torch.randint(4, (n,), device=device) * (math.pi / 2), 0.0))
-    whole = [(chosen(uniform(), 0.0) * _SHIFT * side).round() * 2 / side for side in sides]
-    matrix = matrix @ _shifting(*whole)
+    moved = chosen(torch.ones(n, device=device), 0.0)  # along both axes or none
+    matrix = matrix @ _shifting(*((moved * uniform() * _SHIFT * side).round() * 2 / side for side in sides))
     size = chosen(torch.exp2(normal() * _SCALE), 1.0)
     matrix = matrix @ _scaling(size, size)
     turn = 1 - math.sqrt(1 - probability)  # there are two turns; so often is at least one of them made
@@ -103,7 +103,8 @@ def _random_placement(n: int, height: int, width: int, probability: float, devic
     stretch = chosen(torch.exp2(normal() * _SCALE), 1.0)
     matrix = matrix @ _scaling(stretch, 1 / stretch)
     matrix = matrix @ _turning(chosen(uniform() * math.pi, 0.0, turn))
-    return matrix @ _shifting(*(chosen(normal(), 0.0) * _SHIFT * 2 for _ in range(2)))
+    moved = chosen(torch.ones(n, device=device), 0.0)
+    return matrix @ _shifting(*(moved * normal() * _SHIFT * 2 for _ in range(2)))
 
 
 def _scaling(x: Tensor, y: Tensor) -> Tensor:

@@ -296,6 +296,21 @@ def test_large_weights_do_not_overflow_half_precision() -> None:
     assert (found - exact).abs().max() < 0.02 * exact.abs().max()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("mean", [1.0, 8.0, 100.0])
+def test_large_styles_do_not_overflow_where_torch_computes_in_half_precision(dtype: torch.dtype, mean: float) -> None:
+    """As in a training with ``precision`` fp16 or bf16, which is torch's autocast."""
+    torch.manual_seed(0)
+    layer = SynthesisLayer(256, 256, 8, 8)
+    torch.nn.init.constant_(layer.affine.bias, mean)
+    x, w = torch.randn(2, 256, 8, 8), torch.randn(2, 8)
+    whole = layer(x.clone(), w, "none")
+    with torch.autocast("cpu", dtype):
+        half = layer(x.clone(), w, "none")
+    assert half.dtype == dtype
+    torch.testing.assert_close(half.float(), whole, rtol=0.05, atol=0.05)
+
+
 def test_activations_are_clamped() -> None:
     network = Synthesis(**SMALL, clamp=0.1).requires_grad_(False)
     assert network(torch.randn(2, 8)).abs().max() <= 0.1 * len(network.resolutions) + 1e-6  # one picture of each

@@ -7,6 +7,7 @@ import torch
 
 from fgbg_zoo.training.ada import AdaptiveAugmentation
 from fgbg_zoo.training.ada import change
+from fgbg_zoo.training.ada import random_placement
 
 
 def test_nothing_changes_at_a_probability_of_0():
@@ -57,3 +58,11 @@ def test_its_state_can_be_kept_and_taken_back():
     for augmentation in (first, second):
         augmentation.adapt()
     assert second.probability == first.probability > 0
+
+
+def test_a_picture_is_moved_along_both_axes_or_not_at_all():
+    """Twice, by whole pixels and by parts of them, each with the probability."""
+    torch.manual_seed(0)
+    moved = random_placement(4000, 256, 256, 0.2, torch.device("cpu"))[:, :2, 2].abs() > 1e-6
+    assert moved.any(1).float().mean() == pytest.approx(1 - 0.8**2, abs=0.03)
+    assert moved.all(1).float().mean() == pytest.approx(1 - 0.8**2, abs=0.03)
