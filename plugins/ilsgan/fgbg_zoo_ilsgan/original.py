@@ -20,6 +20,7 @@ from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo_ilsgan.unpickling import PLAIN
 from fgbg_zoo_ilsgan.unpickling import Admitted
 from fgbg_zoo_ilsgan.unpickling import Call
+from fgbg_zoo_ilsgan.unpickling import Dictionary
 from fgbg_zoo_ilsgan.unpickling import Refused
 from fgbg_zoo_ilsgan.unpickling import Sealed
 from fgbg_zoo_ilsgan.unpickling import Stored
@@ -124,15 +125,8 @@ def _module(meta: Any) -> Module:
     return Module(shown(name) if isinstance(name, str) else "", meta["state"])
 
 
-class _Dictionary(dict[str, Any]):
-    """In place of the original's dictionary with attributes; it ignores them."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
 _ADMITTED: Final[Admitted] = {
     **PLAIN,
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): Call(_module),
-    ("dnnlib.util", "EasyDict"): _Dictionary,
+    ("dnnlib.util", "EasyDict"): Dictionary,
 }

@@ -1,7 +1,8 @@
 """Looking at a pickle's opcodes before they are run, for what would stop or crash Python itself.
 
 Admitting few names is not enough: a dictionary hashes its keys, and Python hashes a tuple with everything within it, by
-recursion and however often it is met. A file of some bytes can ask for a hash that ends in a crash, or not at all.
+recursion and however often it is met. A file of some bytes can ask for a hash that ends in a crash, or not at all; and
+keys that all have one hash, which tuples and large numbers can, take time that grows with the square of their number.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ _STORES: Final = ("PUT", "BINPUT", "LONG_BINPUT")
 _FETCHES: Final = ("GET", "BINGET", "LONG_BINGET")
 _HASHED: Final = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET")
 _CHANGES: Final = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
+_NUMBERS: Final = ("INT", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _DEEPEST: Final = 32
 _LARGEST: Final = 4096
+_LARGEST_KEY: Final = 2**31
 
 
 class _Nest(NamedTuple):
-    """What hashing a value of the stack would visit: levels of tuples, and values in all."""
+    """What hashing a value of the stack would visit: levels of tuples, and values in all; and if it may be a key."""
 
     depth: int = 0
     size: int = 1
+    key: bool = True
 
 
 _PLAIN: Final = _Nest()
@@ -58,12 +62,25 @@ def check(file: BinaryIO) -> None:
             stack.pop()
         else:
             taken = _take(stack, opcode.stack_before)
+            if not all(part.key for part in _keys(name, taken)):
+                raise pickle.UnpicklingError("it has a dictionary with odd keys")
             made = _tuple_of(taken) if name in _HASHED else taken[0] if name in _CHANGES else _PLAIN
+            if name in _NUMBERS:
+                made = _Nest(key=isinstance(argument, int) and abs(argument) < _LARGEST_KEY)
             stack += [made] * len(opcode.stack_after)
 
 
+def _keys(name: str, taken: list[_Nest]) -> list[_Nest]:
+    """What an opcode hashes of what it takes."""
+    if name in ("SETITEM", "SETITEMS"):
+        return taken[1::2]
+    if name == "DICT":
+        return taken[::2]
+    return taken[1:] if name == "ADDITEMS" else taken if name == "FROZENSET" else []
+
+
 def _tuple_of(parts: list[_Nest]) -> _Nest:
-    made = _Nest(1 + max((part.depth for part in parts), default=0), 1 + sum(part.size for part in parts))
+    made = _Nest(1 + max((part.depth for part in parts), default=0), 1 + sum(part.size for part in parts), False)
     if made.depth > _DEEPEST or made.size > _LARGEST:
         raise pickle.UnpicklingError("it nests tuples without end")
     return made

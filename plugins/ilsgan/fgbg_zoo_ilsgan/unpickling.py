@@ -6,7 +6,6 @@ what a table admits, every entry of which makes plain data, and what it gets fro
 
 from __future__ import annotations
 
-import collections
 import io
 import math
 import pickle
@@ -201,10 +200,34 @@ def _number(kind: Any, content: Any) -> Any:
     return np.frombuffer(content, kind.name, 1)[0].item()
 
 
+class Dictionary(dict[Any, Any]):
+    """In place of every kind of dictionary; it ignores attributes, which could hide its methods."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _dictionary(items: Any = ()) -> Dictionary:
+    pairs = [tuple(pair) for pair in items]
+    _keys([key for key, _ in pairs])
+    return Dictionary(pairs)
+
+
+def _set(items: Any = ()) -> set[Any]:
+    return set(_keys(list(items)))
+
+
+def _keys(keys: list[Any]) -> list[Any]:
+    """What may be hashed: others can be made to have one hash."""
+    if not all(isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**31) for key in keys):
+        raise pickle.UnpicklingError("a dictionary with odd keys")
+    return keys
+
+
 PLAIN: Final[Admitted] = {
-    ("collections", "OrderedDict"): Call(collections.OrderedDict),
-    ("builtins", "set"): Call(set),
-    ("__builtin__", "set"): Call(set),
+    ("collections", "OrderedDict"): Call(_dictionary),
+    ("builtins", "set"): Call(_set),
+    ("__builtin__", "set"): Call(_set),
     ("torch._utils", "_rebuild_parameter"): Call(_parameter),
     ("torch._utils", "_rebuild_tensor_v2"): Call(_tensor),
     ("torch.storage", "_load_from_bytes"): Call(_storage),

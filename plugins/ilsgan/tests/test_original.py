@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pickle
 import struct
@@ -238,6 +239,18 @@ MALFORMED: dict[str, bytes] = {
     "an endless frame": pickle.PROTO + b"\4" + pickle.FRAME + struct.pack("<Q", 2**62) + b"N.",
     "an extension": pickle.EXT1 + b"\1.",
     "a deep list": pickle.EMPTY_LIST * 10**5 + pickle.APPEND * (10**5 - 1) + pickle.STOP,
+    "a key that is a tuple": pickle.dumps({"G_ema": {(-1, -2): 1}}),
+    "a key that is a large number": pickle.dumps({2**61 - 1: 1}),
+    "a key that is a fraction": pickle.dumps({0.5: 1}),
+    "a tuple in a set": pickle.dumps({"G_ema": {(1, 2)}}),
+    "a tuple in a set of protocol 2": pickle.dumps({"G_ema": {(1, 2)}}, 2),
+    "a tuple in a set of protocol 0": pickle.dumps({"G_ema": {(1, 2)}}, 0),
+    "a tuple as a container's key": pickle.dumps(collections.OrderedDict([((1, 2), 3)]), 2),
+    "a tuple in a container's list": pickled(
+        called(
+            "collections", "OrderedDict", pickle.EMPTY_LIST + numbers(1, 2) + number(3) + pickle.TUPLE2 + pickle.APPEND
+        )
+    ),
     "no object": pickle.STOP,
     "too many ends": pickle.NONE + pickle.POP + pickle.POP + pickle.STOP,
     "a text file": b"hello, this is no pickle\n",
@@ -363,3 +376,15 @@ def test_the_program_refuses_with_a_sentence(content: bytes, said: str, tmp_path
     assert line.startswith("error: 'x.pkl' is ")
     assert said in line
     assert os.listdir() == ["x.pkl"]
+
+
+@pytest.mark.parametrize("name", ["items", "get", "keys"])
+def test_a_containers_methods_cannot_be_hidden(name: str) -> None:
+    """What an object's state sets would otherwise be called in the place of its methods."""
+    hide = pickle.EMPTY_DICT + text(name) + called("collections", "OrderedDict") + pickle.SETITEM + pickle.BUILD
+    buffers = called("collections", "OrderedDict") + text("it") + tensor(storage(), 0, (3,), (1,)) + pickle.SETITEM
+    state = called("collections", "OrderedDict") + text("_buffers") + buffers + hide + pickle.SETITEM + hide
+    meta = pickle.EMPTY_DICT + text("state") + state + pickle.SETITEM
+    made = called("torch_utils.persistence", "_reconstruct_persistent_obj", meta)
+    Path("x.pkl").write_bytes(pickled(pickle.EMPTY_DICT + text("G_ema") + made + pickle.SETITEM))
+    assert read("x.pkl")["G_ema"].tensors()["it"].tolist() == [0, 1, 2]
