@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,8 @@ def check_options(options: Mapping[str, Any], declared: Sequence[Option], what: 
             continue
         if not isinstance(value, _TYPES[option.type]) or (isinstance(value, bool) and option.type != "bool"):
             raise InputError(f"Option '{name}' of {what} must be a {option.type}, not {value!r}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"Option '{name}' of {what} must be a finite number, not {value!r}.")
         if option.choices and value not in option.choices:
             raise InputError(f"Option '{name}' of {what} must be one of {list(option.choices)}, not {value!r}.")
     return {**{option.name: option.default for option in declared}, **options}

@@ -35,8 +35,10 @@ class ILSGANSettings(GanSettings):
     """The training of ILSGAN."""
 
     independence: AnyForm = Field("laplace", description="form of the layers' independence term")
-    independence_weight: float = Field(1.0, ge=0, description="its weight after independence_images; 0 for none")
-    independence_first: float = Field(0.2, ge=0, description="and before")
+    independence_weight: float | None = Field(
+        None, ge=0, description="its weight after independence_images, 0 for none; null: 1, of learned forms 0.001"
+    )
+    independence_first: float | None = Field(None, ge=0, description="and before; null: 0.2, of learned forms 0.001")
     independence_images: int = Field(401_000, ge=0, description="pictures until then")
     independence_moves_mask: bool = Field(
         True, description="whether it acts on the mask too, as in the paper, or on the colours alone"
@@ -47,7 +49,7 @@ class ILSGANSettings(GanSettings):
     def model_post_init(self, context: object) -> None:
         """Check what fits together."""
         super().model_post_init(context)
-        if not (self.independence_weight or self.independence_first):
+        if not any(self.independence_weights):
             return
         if self.independence != "l1" and self.batch_size < 2:
             raise ValueError(
@@ -59,8 +61,19 @@ class ILSGANSettings(GanSettings):
 
     def independence_at(self, step: int) -> float:
         """The weight of the independence term at a step."""
-        before = step * self.pictures < self.independence_images
-        return self.independence_first if before else self.independence_weight
+        first, later = self.independence_weights
+        return first if step * self.pictures < self.independence_images else later
+
+    @property
+    def independence_weights(self) -> tuple[float, float]:
+        """Before and after ``independence_images``; those of ILSGAN's code, by the form, where none is given.
+
+        The learned forms are sums over the pixels, the others means.
+        """
+        usual = (1e-3, 1e-3) if self.independence.startswith("learned") else (0.2, 1.0)
+        given = self.independence_first, self.independence_weight
+        first, later = (one if value is None else value for one, value in zip(usual, given, strict=True))
+        return first, later
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {

@@ -101,8 +101,15 @@ def test_the_papers_preset_changes_its_weight_after_400_thousand_pictures():
     paper = ILSGANSettings(**PRESETS["paper-64"])
     for thousands, weight in ((400, 0.2), (401, 1.0)):
         assert paper.independence_at(-(-thousands * 1000 // paper.batch_size)) == weight
-    assert (paper.binarise_weight, paper.size_weight, paper.size_low, paper.size_high) == (2.0, 2.0, 0.25, 1.0)
+    assert (paper.binarise_weight, paper.size_weight, paper.size_low, paper.largest) == (2.0, 2.0, 0.25, 1.0)
     assert (paper.perturbation.kind, paper.perturbation.shift, paper.augment) == ("shift", 0.125, "bgc")
+
+
+def test_its_usual_weight_is_that_of_the_form():
+    for form, weights in (("laplace", (0.2, 1.0)), ("l1", (0.2, 1.0)), ("learned-gaussian", (1e-3, 1e-3))):
+        assert ILSGANSettings(**PRESETS["paper-64"], independence=form).independence_weights == weights
+    given = ILSGANSettings(**PRESETS["paper-64"], independence="learned-laplace", independence_weight=0.5)
+    assert given.independence_weights == (1e-3, 0.5)
 
 
 def test_what_the_term_cannot_be_computed_from_is_refused_in_a_sentence():

@@ -21,6 +21,7 @@ from fgbg_zoo.nn.stylegan2 import Mapping
 from fgbg_zoo.nn.stylegan2 import Noise
 from fgbg_zoo.nn.stylegan2 import Synthesis
 from fgbg_zoo.nn.stylegan2 import resolutions
+from fgbg_zoo_ilgan.inputs import check_inputs
 from fgbg_zoo_ilgan.perturbation import shift as shifted
 
 _BATCH: Final = 32
@@ -112,12 +113,18 @@ class LayeredGenerator(nn.Module, Generator):
 
         Args:
             z: of the standard normal distribution.
-            c: the private code (B,c_dim + c_continuous), if there is one.
+            c: the private code (B,c_dim + c_continuous); drawn if the generator has one and it is left out.
             noise: the stored per-pixel noise, fresh, or none.
             truncation: 1 for none; less draws the styles towards their mean.
             shift: (B,2) whole pixels, right and down, by which foreground and mask are moved; zeros come in.
             dtype: of the blocks of half precision.
+
+        Raises:
+            InputError: for a shape, a type or a value that it has no use for.
         """
+        check_inputs(z, c, noise, truncation, shift, codes=self.code_length, private=self.private_length)
+        if c is None and self.private_length:
+            c = self.draw(len(z), device=z.device)[1]
         z_bg, z_fg = (z, z) if self.architecture.shared_z else z.chunk(2, 1)
         background = self.synthesis_bg(self.mapping_bg(z_bg, truncation=truncation), noise, dtype)
         front = self.synthesis_fg(self.mapping_fg(z_fg, c, truncation), noise, dtype)
@@ -127,7 +134,7 @@ class LayeredGenerator(nn.Module, Generator):
         if self.architecture.bounded:
             background, foreground = background.tanh(), foreground.tanh()
         if shift is not None:
-            moved = shifted(torch.cat([foreground, mask], 1), shift)
+            moved = shifted(torch.cat([foreground, mask], 1), shift.long())
             foreground, mask = moved[:, :3], moved[:, 3:]
         return Layers((1 - mask) * background + mask * foreground, foreground, background, mask)
 
@@ -147,6 +154,11 @@ class LayeredGenerator(nn.Module, Generator):
     def code_length(self) -> int:
         """How many numbers `forward` takes as z."""
         return self.architecture.z_dim * (1 if self.architecture.shared_z else 2)
+
+    @property
+    def private_length(self) -> int:
+        """And as c."""
+        return self.architecture.c_dim + self.architecture.c_continuous
 
     def draw(
         self, n: int, generator: torch.Generator | None = None, device: torch.device | None = None

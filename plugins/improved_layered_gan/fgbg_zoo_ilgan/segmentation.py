@@ -22,6 +22,7 @@ from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
 from fgbg_zoo.training.colour import apply_colour
 from fgbg_zoo.training.colour import random_colour_matrix
+from fgbg_zoo.training.schedules import linear_decay
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.pairs import Pairs
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
@@ -57,8 +58,12 @@ class PairTask(Task):
         self.segmenter = segmenter
         self.modules = {"segmenter": self.segmenter}
         self.optimizers = {"segmenter": torch.optim.Adam(self.segmenter.parameters(), settings.lr)}
-        self.schedulers = {"segmenter": LambdaLR(self.optimizers["segmenter"], partial(settings.rate, steps))}
-        held = round(pairs.blocks * settings.validation)
+        self.schedulers = {
+            "segmenter": LambdaLR(
+                self.optimizers["segmenter"], partial(linear_decay, steps=steps, begin=settings.decay_from)
+            )
+        }
+        held = max(1, round(pairs.blocks * settings.validation)) if settings.validation else 0
         self._train, self._held = range(pairs.blocks - held), range(pairs.blocks - held, pairs.blocks)
         self._stream: Iterator[Pairs] = iter(())
         self._position = -1
@@ -118,14 +123,15 @@ class PairTask(Task):
         """The pooled IoU on held-out pairs, and on real pictures with masks; keep the best of the former."""
         segmenter = modules["segmenter"]
         assert isinstance(segmenter, PairSegmenter)
-        found = {"val_area": float((self._masks(segmenter) > 0.5).float().mean())}
+        masks = self._masks(segmenter) > 0.5
+        found = {"val_area": float(masks.float().mean())}
         if len(self._held):
             found["pairs_iou"] = score = self._held_iou(segmenter)
             if score > self.best["score"]:
                 state = {name: tensor.cpu().clone() for name, tensor in segmenter.state_dict().items()}
                 self.best = {"score": score, "step": self.done, "state": state}
         if (truth := self.watched[1]) is not None:
-            found["val_iou"] = pooled_iou(self._masks(segmenter) > 0.5, truth > 0.5)
+            found["val_iou"] = pooled_iou(masks, truth > 0.5)
         return found
 
     def _held_iou(self, segmenter: PairSegmenter) -> float:

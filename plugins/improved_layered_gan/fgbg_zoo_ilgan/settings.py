@@ -59,11 +59,6 @@ class PairSettings(BaseModel):
     self_steps: int | None = Field(None, ge=1, description="steps of each of these trainings; null: as the first one")
     self_pictures: int = Field(4096, ge=1, description="of the training's pictures, how many then get masks")
 
-    def rate(self, steps: int, step: int) -> float:
-        """The share of the learning rate at a step of a training."""
-        begin = self.decay_from * steps
-        return 1.0 if step < begin or begin >= steps else max(0.0, (steps - step) / (steps - begin))
-
 
 class GanSettings(LoopSettings):
     """The training of the layered generator and its discriminator, and of the segmenter after it."""
@@ -93,7 +88,9 @@ class GanSettings(LoopSettings):
     binarise_images: int = Field(0, ge=0, description="pictures that the generator makes with that weight")
     size_weight: float = Field(2.0, ge=0, description="weight of the hinge on the moved mask's mean")
     size_low: float = Field(0.25, ge=0, le=1, description="the smallest mean that it leaves alone")
-    size_high: float = Field(1.0, ge=0, le=1, description="the largest; 1 in ILSGAN with its shift")
+    size_high: float | None = Field(
+        None, ge=0, le=1, description="the largest; null, as in ILSGAN: 1, or 1 - size_low where nothing is moved"
+    )
     diversity_weight: float = Field(0.0, ge=0, description="weight of the hinge on the masks' spread; 0 in the papers")
     diversity_low: float = Field(0.2, ge=0, le=0.5, description="the smallest spread that it leaves alone")
 
@@ -121,8 +118,8 @@ class GanSettings(LoopSettings):
             )
         if self.discriminator_base is not None and self.discriminator_base < self.generator.resolution:
             raise ValueError(f"discriminator_base {self.discriminator_base} leaves no channels at the full resolution")
-        if self.size_low > self.size_high:
-            raise ValueError(f"size_low must not be above size_high, not {self.size_low} and {self.size_high}")
+        if self.size_low > self.largest:
+            raise ValueError(f"size_low must not be above size_high, not {self.size_low} and {self.largest}")
         if self.discriminator_group and self.batch_size % min(self.discriminator_group, self.batch_size):
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be parted into groups of {self.discriminator_group}; choose a "
@@ -142,6 +139,13 @@ class GanSettings(LoopSettings):
         if self.binarise_first is not None and step * self.pictures < self.binarise_images:
             return self.binarise_first
         return self.binarise_weight
+
+    @property
+    def largest(self) -> float:
+        """The largest mean of a mask that the hinge on its size leaves alone."""
+        if self.size_high is not None:
+            return self.size_high
+        return 1 - self.size_low if self.perturbation.kind == "none" else 1.0
 
     @property
     def pictures(self) -> int:

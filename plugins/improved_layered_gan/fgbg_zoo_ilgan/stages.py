@@ -18,6 +18,7 @@ from fgbg_zoo.interfaces import Event
 from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training import fit
 from fgbg_zoo.training import seed_everything
+from fgbg_zoo.training.checkpoint import Checkpoints
 from fgbg_zoo_ilgan.pairs import GeneratedPairs
 from fgbg_zoo_ilgan.segmentation import PairTask
 from fgbg_zoo_ilgan.segmenter import PairSegmenter
@@ -56,7 +57,10 @@ class Segmenters:
     def fit(
         self, pairs: GeneratedPairs | SelfLabelledPairs, name: str, steps: int, **identity: Any
     ) -> tuple[PairSegmenter, dict[str, Any]]:
-        """A new segmenter's training, and what came out of it: the chosen step, hours, what was watched."""
+        """A new segmenter's training, and what came out of it: the chosen step, hours, what was watched.
+
+        One that began with another generator, or another teacher, starts over: its generator was trained on.
+        """
         s, p = self.settings, self.settings.pairs
         seed_everything(s.seed)
         task = PairTask(p, new_segmenter(s.segmenter, pretrained=p.pretrained), pairs, self.watched, steps)
@@ -73,10 +77,20 @@ class Segmenters:
             **self.identity,
             **identity,
         }
-        stage = staged(self.on_event, name)
-        result = fit(task, {}, self.out / name, settings, identity=identity, resume=self.resume, on_event=stage)
+        stage, out = staged(self.on_event, name), self.out / name
+        resume = self.resume and not _began_with_another(out, identity)
+        result = fit(task, {}, out, settings, identity=identity, resume=resume, on_event=stage)
         found = {f"segmenter_{key}": value for key, value in result.evaluation.items()}
         return task.chosen(), {"segmenter_step": task.best["step"] or result.step, "hours": result.hours, **found}
+
+
+def _began_with_another(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether a folder holds the training of a segmenter on pairs of another generator, or by another teacher."""
+    found = Checkpoints(out / "checkpoints").load_newest()
+    if found is None:
+        return False
+    before = found[1]["identity"]
+    return any(before.get(name) != identity.get(name) for name in ("generator", "teacher"))
 
 
 def staged(on_event: Callable[[Event], None] | None, stage: str) -> Callable[[Event], None] | None:

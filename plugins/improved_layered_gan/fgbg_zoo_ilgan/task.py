@@ -17,6 +17,7 @@ from fgbg_zoo.training import Batch
 from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
 from fgbg_zoo.training.ada import AdaptiveAugmentation
+from fgbg_zoo.training.schedules import linear_decay
 from fgbg_zoo.training.task import MASK_AREA
 from fgbg_zoo.training.task import MASK_SPREAD
 from fgbg_zoo_ilgan import losses
@@ -72,8 +73,7 @@ class GanTask(Task):
         return list(self.discriminator.parameters())
 
     def _rate(self, step: int) -> float:
-        begin = self.settings.rate_decay_from * self.settings.steps
-        return 1.0 if step < begin else max(0.0, (self.settings.steps - step) / max(self.settings.steps - begin, 1))
+        return linear_decay(step, self.settings.steps, self.settings.rate_decay_from)
 
     def phases(self) -> list[Phase]:
         """The generator first, then the discriminator on pictures that are made anew."""
@@ -113,7 +113,7 @@ class GanTask(Task):
         if weight := s.binarisation(step):
             terms["binarisation"] = weight * losses.binarisation(moved.mask)
         if s.size_weight:
-            terms["size"] = s.size_weight * losses.size_hinge(moved.mask, s.size_low, s.size_high)
+            terms["size"] = s.size_weight * losses.size_hinge(moved.mask, s.size_low, s.largest)
         if s.diversity_weight:
             terms["diversity"] = s.diversity_weight * losses.diversity_hinge(layers.mask, s.diversity_low)
         terms |= self.further_terms(layers, moved, c, step)

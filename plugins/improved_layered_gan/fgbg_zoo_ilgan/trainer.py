@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class ILGANSettings(GanSettings):
         """With those of the segmenters that judge backgrounds; the last segmenter's length is its own affair."""
         if self.alternate_from >= 1 or not self.background_weight:
             return super().identity()
-        pairs = self.pairs.model_dump(mode="json", exclude={"steps", "validate_every", "self_rounds", "self_pictures"})
+        own = {"steps", "validate_every", "self_rounds", "self_steps", "self_pictures"}
+        pairs = self.pairs.model_dump(mode="json", exclude=own)
         return {**super().identity(), "pairs": pairs, "segmenter": self.segmenter.model_dump(mode="json")}
 
     def rounds(self) -> list[int]:
@@ -92,7 +94,7 @@ class ILGANTask(GanTask):
     def __init__(
         self, settings: ILGANSettings, candidates: Candidates | None = None, segmenter: PairSegmenter | None = None
     ) -> None:
-        self.segmenter = segmenter
+        self.segmenter = None if segmenter is None else segmenter.requires_grad_(False)
         self.recogniser: Recogniser | None = None
         if settings.generator.c_dim + settings.generator.c_continuous and settings.information_weight:
             self.recogniser = Recogniser(
@@ -178,6 +180,7 @@ class ILGANTrainer(LayeredTrainer[ILGANSettings]):
             )
             with replacing(file) as target:
                 target.write(save({name: part.contiguous() for name, part in segmenter.state_dict().items()}))
+            shutil.rmtree(file.parent / "checkpoints")  # of the papers' sizes hundreds of MB a round
         raise AssertionError("the last round returns")
 
     def _judge(self, file: Path) -> PairSegmenter:
@@ -189,4 +192,4 @@ class ILGANTrainer(LayeredTrainer[ILGANSettings]):
                 f"{file} holds a segmenter of another architecture; go on with its settings, use another folder, or "
                 "start over without resuming."
             ) from error
-        return segmenter.requires_grad_(False)
+        return segmenter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,9 @@ from fgbg_zoo.training import LoopSettings
 from fgbg_zoo.training import TrainResult
 from fgbg_zoo.training import fit
 from fgbg_zoo.training import seed_everything
+from fgbg_zoo.training.checkpoint import Checkpoints
+from fgbg_zoo.training.checkpoint import writing
+from fgbg_zoo.training.lock import FolderLock
 from fgbg_zoo_ilgan.candidates import Candidates
 from fgbg_zoo_ilgan.candidates import check_metric
 from fgbg_zoo_ilgan.generator import LayeredGenerator
@@ -79,14 +84,19 @@ class LayeredTrainer(Trainer, Generic[S]):
 
         Raises:
             TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
-            UsageError: for an encoder or a metric that the last stages cannot use, before the first one begins.
+            UsageError: for an encoder or a metric that the last stages cannot use, before the first one begins; for
+                more than one process.
             NotAvailableError: for pretrained weights that are not here and cannot be downloaded.
         """
         s, out = self.configured, Path(out)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(f"'{self.method}' trains in one process, and on one accelerator; start it without others.")
         new_segmenter(s.segmenter, pretrained=s.pairs.pretrained)
         if s.choose_every:
             check_metric(s.choose_by)
         source = {"command": provenance.command(), "commit": provenance.commit()}  # as it is when the training starts
+        if not resume:
+            _clear(out)
         pictures = self.pictures(data)
         gan, task, candidates = self.fit_gan(pictures, out, resume, on_event)
         generator, chosen = self.choose(gan, task, candidates)
@@ -224,6 +234,14 @@ class LayeredTrainer(Trainer, Generic[S]):
             training={**training, **about},
             license="Apache-2.0" if data.name == "scenes" else "",
         )
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier training left, before the first stage: later stages begin where their folders are."""
+    with FolderLock(out / "gan"), writing(out):
+        for folder in (*out.glob("segmenter*"), out / "snapshot", out / "gan" / "candidates"):
+            shutil.rmtree(folder, ignore_errors=not folder.exists())
+        Checkpoints(out / "gan" / "checkpoints").clear()
 
 
 def _merged(preset: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

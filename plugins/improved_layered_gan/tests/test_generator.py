@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from fgbg_zoo.errors import InputError
+
 SHARED = Path(os.environ.get("FGBG_ZOO_SHARED") or Path(__file__).resolve().parents[4] / "shared")
 SMALL: dict[str, Any] = {
     "resolution": 16,
@@ -122,6 +124,46 @@ def test_the_private_code_reaches_the_foreground_alone() -> None:
     assert torch.equal(one.background, two.background)
     assert not torch.allclose(one.foreground, two.foreground)
     assert not torch.allclose(one.mask, two.mask)
+
+
+def test_a_private_code_that_is_left_out_is_drawn() -> None:
+    network = LayeredGenerator(**SMALL, c_dim=3, c_continuous=1).eval().requires_grad_(False)
+    z = torch.randn(4, 6)
+    torch.manual_seed(0)
+    found = network(z)
+    torch.manual_seed(0)
+    _, c = network.draw(4)
+    assert torch.equal(found.image, network(z, c=c).image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"z": torch.zeros(2, 5)}, r"z must be a float tensor \(B,6\) with B >= 1, not float32 \(2, 5\)"),
+        ({"z": torch.zeros(6)}, r"not float32 \(6,\)"),
+        ({"z": torch.zeros(0, 6)}, "B >= 1"),
+        ({"z": torch.zeros(2, 6).long()}, "not int64"),
+        ({"z": [1.0] * 6}, "not a list"),
+        ({"c": torch.zeros(2, 3)}, "no private code"),
+        ({"noise": "fresh"}, "noise must be one of const, random, none, not 'fresh'"),
+        ({"noise": None}, "not None"),
+        ({"truncation": float("nan")}, "truncation must be a finite number, not nan"),
+        ({"truncation": "1"}, "not '1'"),
+        ({"shift": torch.zeros(3, 2).long()}, r"shift must be whole pixels in a tensor \(2,2\), not int64 \(3, 2\)"),
+        ({"shift": torch.full((2, 2), 0.5)}, "whole pixels"),
+        ({"shift": (1, 2)}, "not a tuple"),
+    ],
+)
+def test_what_it_has_no_use_for_is_refused_in_a_sentence(
+    small: LayeredGenerator, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        small(**{"z": torch.zeros(2, 6), **changes})
+
+
+def test_whole_pixels_may_be_of_any_type(small: LayeredGenerator) -> None:
+    z, pixels = torch.randn(2, 6), torch.tensor([[1, -2], [0, 3]])
+    assert torch.equal(small(z, shift=pixels.float()).image, small(z, shift=pixels).image)
 
 
 def test_codes_are_shared_or_of_each_layer() -> None:

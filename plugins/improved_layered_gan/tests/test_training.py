@@ -106,7 +106,7 @@ def test_every_open_question_is_an_option_that_trains(tmp_path, changes):
 
 def test_interrupted_in_any_stage_it_ends_in_the_same_snapshot(tmp_path):
     events: list[tuple[str, int]] = []
-    pairs = {**QUICK["pairs"], "self_rounds": 1, "self_pictures": 8}
+    pairs = {**QUICK["pairs"], "self_rounds": 1, "self_steps": 2, "self_pictures": 8}
     choose = {"choose_every": 2, "choose_pictures": 64, "pairs": pairs}
     whole = train(
         tmp_path / "whole",
@@ -169,9 +169,38 @@ def test_starting_over_forgets_every_stage(tmp_path):
     assert first == other
 
 
+def test_a_finished_training_may_be_continued_with_more_steps(tmp_path):
+    quick = {"pairs": {**QUICK["pairs"], **SELF_TRAINED}}
+    before = (train(tmp_path, **quick) / "model.safetensors").read_bytes()
+    snapshot = train(tmp_path, steps=6, **quick)
+    assert json.loads((snapshot / "config.json").read_text())["training"]["steps"] == 6
+    assert (snapshot / "model.safetensors").read_bytes() != before
+
+
+def test_starting_over_that_was_killed_goes_on_without_the_stages_from_before(tmp_path):
+    def unplug(event: Any) -> None:
+        if event["kind"] == "checkpoint" and (event["stage"], event["step"]) == ("gan", 1):
+            raise RuntimeError("pulled the plug")
+
+    train(tmp_path / "a")
+    data = fgbg_zoo.open_dataset("scenes", split="train")
+    with pytest.raises(RuntimeError, match="plug"):
+        ILGANTrainer("small", **QUICK, seed=1).fit(data, tmp_path / "a", resume=False, on_event=unplug)
+    assert not list((tmp_path / "a").glob("s*"))  # neither segmenters nor the old snapshot
+    whole, resumed = train(tmp_path / "b", seed=1), train(tmp_path / "a", seed=1)
+    assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+
+
+def test_it_trains_in_one_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="'ilgan' trains in one process"):
+        train(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_which_network_gets_a_gradient():
     torch.manual_seed(0)
-    segmenter = PairSegmenter(size=16, width=4).requires_grad_(False)
+    segmenter = PairSegmenter(size=16, width=4)
     task = ILGANTask(settings(), None, segmenter)
     batch = {"x": torch.randn(4, 3, 16, 16)}
     assert [phase.trains for phase in task.phases()] == [
@@ -188,6 +217,7 @@ def test_which_network_gets_a_gradient():
     for name in ("information", "size", "binarisation", "adversarial"):
         (value,) = torch.autograd.grad(values[name].sum(), front, retain_graph=True)
         assert value.isfinite().all(), name
+    assert not any(parameter.requires_grad for parameter in segmenter.parameters())  # it judges, and does not learn
     task.discriminator_loss(batch, 0)[0].backward()
     assert all(parameter.grad is None for parameter in generator.parameters())
     assert all(parameter.grad is not None for parameter in task.discriminator.parameters())
@@ -205,6 +235,13 @@ def test_the_average_follows_a_half_life_in_pictures():
     assert s.average_decay(0) == pytest.approx(0.5 ** (32 / (32 * 0.05)))
     first = settings(binarise_first=0.5, binarise_weight=2.0, binarise_images=40)
     assert [first.binarisation(step) for step in (0, 9, 10)] == [0.5, 0.5, 2.0]
+
+
+def test_the_largest_mask_is_the_complement_of_the_smallest_where_nothing_moves():
+    free = {"size_high": None, "size_low": 0.25}
+    assert settings(**free).largest == 1.0
+    assert settings(**free, perturbation={"kind": "none"}).largest == 0.75
+    assert settings(**free | {"size_high": 0.5}, perturbation={"kind": "none"}).largest == 0.5
 
 
 def test_the_presets_are_valid_and_the_papers_is_that_of_the_specification():

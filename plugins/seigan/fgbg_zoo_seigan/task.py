@@ -18,6 +18,7 @@ from fgbg_zoo.training import Batch
 from fgbg_zoo.training import Phase
 from fgbg_zoo.training import Task
 from fgbg_zoo.training.augment import random_flip
+from fgbg_zoo.training.schedules import linear_decay
 from fgbg_zoo_seigan import losses
 from fgbg_zoo_seigan.augment import random_crop
 from fgbg_zoo_seigan.augment import random_shift
@@ -94,9 +95,7 @@ class SeiganTask(Task):
         return VGGFeatures(vgg19_state(s.vgg19_weights), s.taps)
 
     def _rate(self, step: int) -> float:
-        """1 until ``decay_from``, then linearly down to 0 at the last step."""
-        begin = self.settings.decay_from * self.settings.steps
-        return 1.0 if step < begin else max(0.0, (self.settings.steps - step) / max(self.settings.steps - begin, 1))
+        return linear_decay(step, self.settings.steps, self.settings.decay_from)
 
     def phases(self) -> Sequence[Phase]:
         """Generators first; the discriminators then see the fakes that this phase made, and earlier ones."""
