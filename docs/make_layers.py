@@ -2,7 +2,7 @@
 
 Writes ``docs/_static/layers-MODEL.png`` for each; MODEL may be anything that ``fgbg_zoo.load`` takes. Eight columns,
 nothing is selected. The upper rows are generated: background, foreground, mask, composite. The lower ones are the first
-test scenes: picture, true mask, found mask; a model that does not segment has none.
+test scenes: picture, true mask, found mask; a model that does not segment, or was trained on other data, has none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def draw(model: fgbg_zoo.Model) -> Tensor:
     samples = [scenes[index] for index in range(SHOWN)]
     pictures, truth = torch.stack([s.image for s in samples]), torch.stack([s.mask for s in samples])
     blocks = [block(*made(model, pictures, scenes))]
-    if "segment" in model.spec.capabilities:
+    if "segment" in model.spec.capabilities and model.spec.dataset in ("", "scenes"):
         blocks.append(block(pictures, truth, model.segment(pictures).cpu()))
     space = torch.ones(3, BETWEEN, blocks[0].shape[-1])
     parts = [part for each in blocks for part in (space, each)][1:]

@@ -1,4 +1,4 @@
-"""The layer-independence term of ILSGAN (AAAI 2023, section 3): what one layer hides must not follow from what is seen.
+"""The layer-independence term of ILSGAN (AAAI 2023): what one layer hides must not follow from what is seen.
 
 Each form bounds the mutual information between a hidden region and the visible one before it, for two pairs: the
 background behind the foreground, and the foreground outside of its mask. Layers are in the network's range, nominally

@@ -51,6 +51,17 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
         package="fgbg_zoo_ilsgan",
         preset="small",
     )
+    yield ModelSpec(
+        name="ilsgan-ccp",
+        method="ilsgan",
+        dataset="ccp",
+        capabilities=("segment", "generate"),
+        resolution=64,
+        license="Apache-2.0",
+        description="ILSGAN of street photographs of one person each (Clothing Co-Parsing), trained without masks",
+        package="fgbg_zoo_ilsgan",
+        preset="small",
+    )
     for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):
         for resolution, variant in ((64, ""), (128, "-128")):
             yield ModelSpec(
