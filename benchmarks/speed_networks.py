@@ -206,7 +206,7 @@ def compared(what: str, took: Mapping[str, list[float]], others: Any) -> dict[st
 def sampling(size: Size) -> list[dict[str, Any]]:
     """Peak memory of a process that samples."""
     rows = []
-    for count, kept in ((64, ""), (512, ""), (512, "kept")):
+    for count, kept in ((64, ""), (512, ""), (2048, ""), (512, "kept")):
         command = [sys.executable, str(Path(__file__).with_name("sampling_memory.py")), str(size.resolution)]
         peak = subprocess.run([*command, str(count), kept], check=True, capture_output=True, text=True).stdout
         rows.append({"pictures": f"{count} {kept}".strip(), "peak_mb": round(int(peak) / 1e6, 1)})
