@@ -112,6 +112,6 @@ def test_the_command_gives_every_row(tmp_path: Path) -> None:
     rows = {row["what"]: row for row in found["rows"]}
     assert list(rows) == ["generator, fp32", "training iteration, fp32", "generator, bf16"]
     assert all(row["ratio"] > 0 for row in rows.values() if "ratio" in row)
-    assert [row["pictures"] for row in found["sampling"]] == ["64", "512", "512 kept"]
+    assert [row["pictures"] for row in found["sampling"]] == ["64", "512", "2048", "512 kept"]
     assert all(row["peak_mb"] > 0 for row in found["sampling"])
     assert "training iteration, fp32" in ran.stdout
