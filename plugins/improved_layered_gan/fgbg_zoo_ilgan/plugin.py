@@ -49,6 +49,17 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
         description="The improved layered GAN, trained without masks on the embedded scenes",
         preset="small",
     )
+    yield ModelSpec(
+        name="ilgan-ccp",
+        method="ilgan",
+        dataset="ccp",
+        capabilities=("segment", "generate"),
+        resolution=64,
+        license="Apache-2.0",
+        description="The improved layered GAN of street photographs of one person each (Clothing Co-Parsing), trained "
+        "without masks",
+        preset="small",
+    )
     for dataset, what in (("cub", "birds"), ("dogs", "dogs"), ("cars", "cars")):
         for resolution, variant in ((64, ""), (128, "-128")):
             yield ModelSpec(

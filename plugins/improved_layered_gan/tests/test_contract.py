@@ -1,4 +1,4 @@
-"""The zoo's contract, kept by the bundled model, and what its documentation says of it."""
+"""The zoo's contract, kept by the bundled models, and what their documentation says of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from fgbg_zoo.testing.contract import assert_generator
 from fgbg_zoo.testing.contract import assert_reloads
 from fgbg_zoo.testing.contract import assert_segmenter
 
-MODEL = "ilgan-scenes"
+SCENES, PEOPLE = "ilgan-scenes", "ilgan-ccp"
 
 
+@pytest.mark.parametrize("model", [SCENES, PEOPLE])
 @pytest.mark.parametrize("promise", [assert_segmenter, assert_generator, assert_reloads])
-def test_the_bundled_model_keeps_it(promise) -> None:
-    promise(MODEL)
+def test_the_bundled_models_keep_it(promise, model) -> None:
+    promise(model)
 
 
-def test_its_masks_are_neither_empty_nor_full_nor_all_the_same() -> None:
-    mask = fgbg_zoo.load(MODEL, device="cpu").generate(64, seed=3).mask
+@pytest.mark.parametrize("model", [SCENES, PEOPLE])
+def test_their_masks_are_neither_empty_nor_full_nor_all_the_same(model) -> None:
+    mask = fgbg_zoo.load(model, device="cpu").generate(64, seed=3).mask
     assert 0.05 < mask.mean() < 0.5
     assert mask.std(0).mean() > 0.1
     assert torch.minimum(mask, 1 - mask).mean() < 0.1  # 0.25 where it is undecided
 
 
 def test_it_finds_what_is_in_the_scenes() -> None:
-    model, metric = fgbg_zoo.load(MODEL, device="cpu"), make_metric("iou_pooled")
+    model, metric = fgbg_zoo.load(SCENES, device="cpu"), make_metric("iou_pooled")
     scenes = fgbg_zoo.open_dataset("scenes", split="val", size=64)
     samples = [scenes[index] for index in range(96)]
     truth = torch.stack([sample.mask for sample in samples if sample.mask is not None])
