@@ -1,7 +1,7 @@
 # `make benchmark` and `make test` need nothing but Python >= 3.11 and make: the first use sets up .venv.
 # PYTHON=... chooses the interpreter, ARGS=... is passed on to the command.
 
-PACKAGES := baselines seigan improved_layered_gan ilsgan
+PACKAGES := baselines seigan improved_layered_gan ilsgan concept_distillation
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

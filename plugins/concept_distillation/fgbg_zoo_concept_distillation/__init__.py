@@ -1,0 +1,1 @@
+"""Concept distillation for fgbg_zoo."""

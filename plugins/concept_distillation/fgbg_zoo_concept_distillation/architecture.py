@@ -1,0 +1,60 @@
+"""What a snapshot's ``config.json`` says of a latent diffusion pipeline: its parts' configs, as diffusers has them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from typing import Final
+
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import field_validator
+
+SCHEDULE: Final[dict[str, Any]] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+}
+"""That of Stable Diffusion 1.x."""
+
+
+class TokenizerArchitecture(BaseModel):
+    """A CLIP tokenizer; its vocabulary follows from the merges: bytes, bytes that end a word, merges, two specials."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    merges: tuple[str, ...] = Field(description='pairs in order, "st ar</w>"')
+    length: int = Field(77, ge=3, le=1024, description="of every prompt, with its start, its end and its padding")
+    pad: str = Field("<|endoftext|>", description="what fills it up")
+
+
+class PipelineArchitecture(BaseModel):
+    """A latent diffusion pipeline: keywords of diffusers' and transformers' classes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(512, ge=8, le=4096, description="side of the square canvas, in pixels")
+    unet: dict[str, Any] = Field(description="keywords of diffusers.UNet2DConditionModel")
+    vae: dict[str, Any] = Field(description="keywords of diffusers.AutoencoderKL")
+    text_encoder: dict[str, Any] = Field(description="keywords of transformers.CLIPTextConfig")
+    tokenizer: TokenizerArchitecture
+    scheduler: dict[str, Any] = Field(default_factory=lambda: dict(SCHEDULE), description="of DDIMScheduler")
+
+    @field_validator("unet", "vae", "scheduler")
+    @classmethod
+    def _known_keywords(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
+        if unknown := sorted(value.keys() - keywords(info.field_name)):
+            raise ValueError(f"it takes no {', '.join(unknown[:3])}")
+        return value
+
+
+def keywords(part: str) -> frozenset[str]:
+    """The keywords that the class of a part (``unet``, ``vae``, ``scheduler``) takes."""
+    import diffusers
+
+    names = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "scheduler": "DDIMScheduler"}
+    signature = inspect.signature(getattr(diffusers, names[part]).__init__)
+    return frozenset(signature.parameters) - {"self"}

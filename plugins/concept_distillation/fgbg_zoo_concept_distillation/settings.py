@@ -1,0 +1,87 @@
+"""What can be set in the trainings."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+
+from fgbg_zoo.training import LoopSettings
+
+Stage = Literal["all", "foundation", "tuning", "student"]
+
+
+class StageSettings(BaseModel):
+    """How long a stage trains, and how fast."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(1000, ge=1, description="optimisation steps")
+    batch_size: int = Field(32, ge=1, description="pictures in a step")
+    lr: float = Field(1e-3, gt=0, description="the optimiser's rate")
+    decay_from: float = Field(1.0, ge=0, le=1, description="share of the steps after which it falls to 0; 1: never")
+
+
+class AutoencoderSettings(StageSettings):
+    """The foundation's first stage: pictures to latents and back."""
+
+    size: int = Field(32, ge=8, description="side of the pictures")
+    widths: tuple[int, ...] = Field((32, 64), min_length=1, description="channels of each level; a halving between two")
+    layers: int = Field(1, ge=1, description="residual blocks of a level")
+    groups: int = Field(8, ge=1, description="of the normalisation")
+    channels: int = Field(8, ge=1, description="of the latents")
+    kl_weight: float = Field(1e-6, ge=0, description="of the latents' distance from a normal distribution")
+
+
+class DiffusionSettings(StageSettings):
+    """The foundation's second stage: the noise predictor and the text encoder, together."""
+
+    widths: tuple[int, ...] = Field((48, 128, 128), min_length=2, description="channels of each level of the U-Net")
+    attention: tuple[int, ...] = Field((1,), min_length=1, description="the levels that attend to the text, from 0")
+    layers: int = Field(1, ge=1, description="blocks of a level")
+    heads: int = Field(4, ge=1, description="of the attention")
+    groups: int = Field(8, ge=1, description="of the normalisation")
+    text_width: int = Field(64, ge=4, description="of the text's vectors")
+    text_layers: int = Field(0, ge=0, description="of the text encoder; with none, each token speaks for itself")
+    text_length: int = Field(16, ge=4, description="tokens of a prompt, with start, end and padding")
+    backgrounds: float = Field(0.25, ge=0, lt=1, description="share of pictures without an object")
+    ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights, per step")
+
+
+class FoundationSettings(BaseModel):
+    """A small text-conditional latent diffusion pipeline, from captioned pictures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    picture_size: int | None = Field(
+        None, ge=8, description="side at which pictures are read, before they are averaged down; null: autoencoder.size"
+    )
+    autoencoder: AutoencoderSettings = Field(default_factory=AutoencoderSettings)
+    diffusion: DiffusionSettings = Field(default_factory=DiffusionSettings)
+
+    def model_post_init(self, context: object) -> None:
+        """Check what fits together."""
+        a, d = self.autoencoder, self.diffusion
+        if self.picture_size is not None and self.picture_size < a.size:
+            raise ValueError(f"picture_size {self.picture_size} must not be below autoencoder.size {a.size}")
+        if a.size % 2 ** (len(a.widths) - 1):
+            raise ValueError(f"autoencoder.size {a.size} cannot be halved {len(a.widths) - 1} times")
+        if not set(d.attention) <= set(range(len(d.widths))):
+            raise ValueError(f"attention names levels from 0 to {len(d.widths) - 1}, not {list(d.attention)}")
+
+
+class ConceptSettings(LoopSettings):
+    """The training of concept distillation; see the groups for the stages."""
+
+    steps: int = Field(20_000, ge=1, description="of fine-tuning; with stage=foundation, of the noise predictor")
+    stage: Stage = Field("all", description="which stage to train; all: those that are not finished in the folder")
+    foundation: FoundationSettings = Field(default_factory=FoundationSettings, description="set as foundation.X")
+
+    def loop(self, stage: StageSettings, **changes: Any) -> LoopSettings:
+        """The shared loop's settings for a stage."""
+        own = {"steps": stage.steps, "batch_size": stage.batch_size, "accumulate": 1, "guard": False}
+        shared = self.model_dump(include=set(LoopSettings.model_fields) - own.keys())
+        return LoopSettings(**{**shared, **own, **changes})
