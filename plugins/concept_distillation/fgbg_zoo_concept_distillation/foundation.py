@@ -173,7 +173,7 @@ class DiffusionTask(Task):
         """Of the pictures of a step, which follow from its number, at random times."""
         device = next(self.pipeline.unet.parameters()).device
         latents, numbers = self._next(step)
-        latents, numbers = latents.to(device).float(), numbers.to(device)
+        latents, numbers = latents.to(device), numbers.to(device)
         noise = torch.randn(latents.shape, device=device)
         t = torch.randint(self.pipeline.scheduler.config.num_train_timesteps, (len(latents),), device=device)
         noisy = self.pipeline.add_noise(latents, noise, t).contiguous(memory_format=torch.channels_last)
@@ -185,7 +185,7 @@ class DiffusionTask(Task):
         values, numbers = [], []
         for source, count, order in self._sources:
             indices = [order(position) for position in range(step * count, (step + 1) * count)]
-            values.append(source.values[indices])
+            values.append(source.values[indices].float())
             numbers.append(self._numbers[[self._places[source.captions[index]] for index in indices]])
         return torch.cat(values), torch.cat(numbers)
 

@@ -1,18 +1,247 @@
-"""Concept distillation as a model of the zoo."""
+"""Concept distillation as a model of the zoo: preliminary and refined masks, the student, and layered pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
+import torch
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import Field
+from torch import Tensor
 from torch import nn
 
+from fgbg_zoo.errors import InputError
+from fgbg_zoo.errors import NotAvailableError
+from fgbg_zoo.interfaces import Generator
+from fgbg_zoo.interfaces import Layers
+from fgbg_zoo.interfaces import Segmenter
+from fgbg_zoo_concept_distillation import tokens
 from fgbg_zoo_concept_distillation.architecture import PipelineArchitecture
+from fgbg_zoo_concept_distillation.concepts import Concept
+from fgbg_zoo_concept_distillation.concepts import check_concept
+from fgbg_zoo_concept_distillation.concepts import groups
+from fgbg_zoo_concept_distillation.concepts import recognise
+from fgbg_zoo_concept_distillation.geometry import Canvas
+from fgbg_zoo_concept_distillation.geometry import Geometry
+from fgbg_zoo_concept_distillation.geometry import to_canvas
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
+from fgbg_zoo_concept_distillation.pipeline import build_unet
+from fgbg_zoo_concept_distillation.preliminary import MapSettings
+from fgbg_zoo_concept_distillation.preliminary import attention_maps
+from fgbg_zoo_concept_distillation.preliminary import preliminary_mask
+from fgbg_zoo_concept_distillation.refinement import RefineSettings
+from fgbg_zoo_concept_distillation.refinement import fill_background
+from fgbg_zoo_concept_distillation.refinement import mirrored_background
+from fgbg_zoo_concept_distillation.refinement import refined_mask
+from fgbg_zoo_concept_distillation.sampling import denoise
+from fgbg_zoo_concept_distillation.sampling import noise_of
+from fgbg_zoo_concept_distillation.settings import BACKGROUND
+from fgbg_zoo_concept_distillation.student import Student
+from fgbg_zoo_concept_distillation.student import StudentArchitecture
+
+MODES: Final = ("student", "refined", "preliminary", "mirrored", "preliminary-student")
+_TOGETHER: Final = 16  # generated pictures
+_APART: Final = 1_000_003  # seeds of two generations
+_MOST: Final = 2**63 - 1
 
 
-class ConceptDistillation(nn.Module):
-    """The foundation model and what was distilled from it."""
+class Architecture(BaseModel):
+    """The model. Everything here is in a snapshot's ``config.json``."""
 
-    def __init__(self, pipeline: dict[str, Any]) -> None:
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: PipelineArchitecture
+    concepts: tuple[str, ...] = Field((), description="what it looks for, and generates, where nothing else is said")
+    closed: bool = Field(False, description="whether the foundation model knows no other words than these")
+    background: str = Field(BACKGROUND, min_length=1, description="the prompt of backgrounds")
+    tuned: bool = Field(False, description="whether there is a fine-tuned U-Net beside the pipeline's own")
+    student: StudentArchitecture | None = None
+    preliminary_student: bool = Field(False, description="whether there is a student of preliminary masks, to compare")
+    maps: MapSettings = Field(default_factory=MapSettings)
+    refine: RefineSettings = Field(default_factory=RefineSettings)
+    geometry: Geometry = "letterbox"
+
+
+class ConceptDistillation(nn.Module, Segmenter, Generator):
+    """The foundation model, its fine-tuned U-Net, and the student.
+
+    Args:
+        pipeline: the foundation model, or its architecture.
+        **architecture: the other fields of `Architecture`.
+    """
+
+    def __init__(self, pipeline: LatentDiffusion | dict[str, Any], **architecture: Any) -> None:
         super().__init__()
-        self.pipeline = LatentDiffusion(PipelineArchitecture(**pipeline))
+        described = pipeline.architecture if isinstance(pipeline, LatentDiffusion) else pipeline
+        self.architecture = a = Architecture(**{**architecture, "pipeline": described})
+        self.pipeline = pipeline if isinstance(pipeline, LatentDiffusion) else LatentDiffusion(a.pipeline)
+        self.tuned: nn.Module | None = build_unet(a.pipeline) if a.tuned else None
+        student = None if a.student is None else a.student.model_dump()
+        self.student = None if student is None else Student(**student)
+        self.preliminary_student = Student(**student) if student is not None and a.preliminary_student else None
+
+    @property
+    def unet(self) -> Any:
+        """The fine-tuned U-Net, or the pipeline's own where there is none."""
+        return self.pipeline.unet if self.tuned is None else self.tuned
+
+    def segment(
+        self,
+        images: Tensor,
+        *,
+        concept: str | None = None,
+        prompt: str | None = None,
+        mode: str | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Tensor:
+        """Masks by one of the stages.
+
+        Args:
+            images: (B,3,H,W) in [0,1].
+            concept: what to look for; a student does not ask. ``None``: the only one that the model knows, or for each
+                picture the one that it sees in it (`recognise`).
+            prompt: with the concept's words in it; "a photo of a ..." if ``None``.
+            mode: one of `MODES`; ``None`` for the last stage that there is.
+            seed: of the noise, which is the same for all pictures.
+            **options: none.
+
+        Returns:
+            (B,1,H,W) in [0,1].
+
+        Raises:
+            InputError: for a concept or prompt that cannot be used, or pictures smaller than a latent cell.
+            NotAvailableError: for a stage that the model does not have.
+        """
+        mode = mode or (
+            "student" if self.student is not None else "refined" if self.tuned is not None else "preliminary"
+        )
+        if mode in ("student", "preliminary-student"):
+            student = self.student if mode == "student" else self.preliminary_student
+            if student is None:
+                raise NotAvailableError(
+                    f"The model has no {mode.replace('-', ' ')}; other modes: {', '.join(MODES[1:4])}."
+                )
+            return student.segment(images)
+        canvas = to_canvas(images, self.architecture.pipeline.size, self.pipeline.factor, self.architecture.geometry)
+        latents = self.pipeline.encode(canvas.pictures)
+        asked = self._concepts(latents, concept, prompt, seed)
+        masks = [torch.empty(0)] * len(images)
+        for each, places in groups(asked).items():
+            part = canvas[places]
+            found = self.masks(part, latents[places], each, mode, [seed] * len(places))
+            for place, mask in zip(places, part.back(found[:, None]), strict=True):
+                masks[place] = mask
+        return torch.stack(masks).to(images.dtype)
+
+    def masks(self, canvas: Canvas, latents: Tensor, concept: Concept, mode: str, seeds: Sequence[int]) -> Tensor:
+        """(B,k,k) bool masks of a concept on canvases, by a mode that needs no student.
+
+        Args:
+            canvas: the pictures.
+            latents: (B,C,h,h) of them.
+            concept: what to look for.
+            mode: ``"preliminary"``, of the latents' size; ``"refined"`` or ``"mirrored"``, of the canvas's.
+            seeds: of each picture's noise.
+        """
+        a = self.architecture
+        context = self.pipeline.embed([concept.prompt])
+        weights = tokens.token_weights(self.pipeline.tokenizer, concept.prompt, concept.words).to(latents.device)
+        maps = attention_maps(self.pipeline, latents, context, weights, seeds=seeds, settings=a.maps)
+        preliminary = preliminary_mask(maps, a.maps, canvas.valid(maps.shape[-1]))
+        if mode == "preliminary":
+            return preliminary
+        if mode == "mirrored":
+            background = mirrored_background(canvas, preliminary)
+        else:
+            background = self.background(latents, preliminary, context, seeds)
+        return refined_mask(canvas, background, preliminary, a.refine)
+
+    def background(self, latents: Tensor, mask: Tensor, context: Tensor, seeds: Sequence[int]) -> Tensor:
+        """(B,3,S,S) in [-1,1]: the pictures with background where a mask (B,h,h) is; ``context`` is the object's."""
+        own = self.pipeline.embed([self.architecture.background])
+        settings = self.architecture.refine
+        return fill_background(self.pipeline, self.unet, latents, mask, own, context, seeds=seeds, settings=settings)
+
+    def generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        images: Tensor | None = None,
+        backgrounds: Tensor | None = None,
+        concept: str | None = None,
+        guidance: float = 1.0,
+        **options: Any,
+    ) -> Layers:
+        """Pictures of a concept by the fine-tuned U-Net, taken apart as pictures are: preliminary, then refined masks.
+
+        Args:
+            n: how many.
+            seed: picture number ``i`` follows from it and ``i``.
+            images: not used.
+            backgrounds: not used.
+            concept: of all pictures; ``None``: those that the model knows, in turns.
+            guidance: away from the background's prompt; 1, as in the paper, for none.
+            **options: none.
+
+        Returns:
+            Layers of the pipeline's size: the picture; the same with the foreground filled in; the foreground, black
+            where it is not; the refined mask, 0 or 1.
+        """
+        known = self.architecture.concepts
+        if concept is None and not known:
+            raise InputError("Say what the pictures shall show, as concept='bird'.")
+        words = [concept] * n if concept is not None else [known[number % len(known)] for number in range(n)]
+        made: list[Any] = [None] * n
+        for word, places in groups(words).items():
+            each = self.concept(word)
+            for start in range(0, len(places), _TOGETHER):
+                some = places[start : start + _TOGETHER]
+                for place, layers in zip(
+                    some, self._generate(each, [seed * _APART + i for i in some], guidance), strict=True
+                ):
+                    made[place] = layers
+        parts = ("image", "foreground", "background", "mask")
+        image, foreground, background, mask = (torch.cat([getattr(one, name) for one in made]) for name in parts)
+        return Layers(image, foreground, background, mask)
+
+    def _generate(self, concept: Concept, seeds: list[int], guidance: float) -> Layers:
+        p = self.pipeline
+        weight = next(p.vae.parameters())
+        context, counter = p.embed([concept.prompt]), p.embed([self.architecture.background])
+        shape = (p.channels, p.side, p.side)
+        start = torch.stack([noise_of(2 * seed % _MOST, shape) for seed in seeds]).to(weight)
+        steps = self.architecture.refine.steps
+        latents = denoise(p, self.unet, start, context, steps=steps, guidance=guidance, counter=counter)
+        pictures = p.decode(latents)
+        side = pictures.shape[-1]
+        sizes = ((side, side),) * len(pictures)
+        canvas = Canvas(pictures, sizes, sizes)
+        weights = tokens.token_weights(p.tokenizer, concept.prompt, concept.words).to(weight.device)
+        further = [(2 * seed + 1) % _MOST for seed in seeds]
+        maps = attention_maps(p, latents, context, weights, seeds=further, settings=self.architecture.maps)
+        preliminary = preliminary_mask(maps, self.architecture.maps)
+        filled = self.background(latents, preliminary, context, further)
+        mask = refined_mask(canvas, filled, preliminary, self.architecture.refine)[:, None].to(weight.dtype)
+        image = pictures / 2 + 0.5
+        background = mask * (filled / 2 + 0.5) + (1 - mask) * image
+        return Layers(image, mask * image, background, mask)
+
+    def _concepts(self, latents: Tensor, concept: str | None, prompt: str | None, seed: int) -> list[Concept]:
+        known = self.architecture.concepts
+        if concept is None and prompt is not None:
+            raise InputError("A prompt needs the concept in it that is looked for, as concept='bird'.")
+        if concept is not None:
+            return [self.concept(concept, prompt)] * len(latents)
+        if not known:
+            raise InputError("Say what to look for, as concept='bird' (--concept bird on the command line).")
+        seen = list(known) * len(latents) if len(known) == 1 else recognise(self.pipeline, latents, known, seed=seed)
+        return [self.concept(word) for word in seen]
+
+    def concept(self, words: str, prompt: str | None = None) -> Concept:
+        """A concept that was named, checked."""
+        return check_concept(words, prompt, self.architecture.concepts if self.architecture.closed else ())

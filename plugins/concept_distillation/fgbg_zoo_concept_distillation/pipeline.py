@@ -115,15 +115,22 @@ class LatentDiffusion(nn.Module):
 def build_parts(architecture: PipelineArchitecture) -> dict[str, nn.Module]:
     """New networks."""
     from diffusers import AutoencoderKL
-    from diffusers import UNet2DConditionModel
     from transformers import CLIPTextConfig
     from transformers import CLIPTextModel
 
     return {
-        "unet": UNet2DConditionModel(**architecture.unet),
+        "unet": build_unet(architecture),
         "vae": AutoencoderKL(**architecture.vae),
         "text_encoder": CLIPTextModel(CLIPTextConfig(**architecture.text_encoder)),
     }
+
+
+def build_unet(architecture: PipelineArchitecture) -> nn.Module:
+    """A new U-Net of a pipeline."""
+    from diffusers import UNet2DConditionModel
+
+    unet: nn.Module = UNet2DConditionModel(**architecture.unet)
+    return unet
 
 
 def predict(unet: nn.Module, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:

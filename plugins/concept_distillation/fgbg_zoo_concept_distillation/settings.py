@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from typing import Final
 from typing import Literal
 
 from pydantic import BaseModel
@@ -10,8 +11,14 @@ from pydantic import ConfigDict
 from pydantic import Field
 
 from fgbg_zoo.training import LoopSettings
+from fgbg_zoo_concept_distillation.preliminary import MapSettings
+from fgbg_zoo_concept_distillation.rectangles import RectangleSettings
+from fgbg_zoo_concept_distillation.refinement import RefineSettings
+from fgbg_zoo_concept_distillation.student import StudentArchitecture
 
-Stage = Literal["all", "foundation", "tuning", "student"]
+Stage = Literal["all", "foundation"]
+
+BACKGROUND: Final = "a photo of a background"
 
 
 class StageSettings(BaseModel):
@@ -73,12 +80,53 @@ class FoundationSettings(BaseModel):
             raise ValueError(f"attention names levels from 0 to {len(d.widths) - 1}, not {list(d.attention)}")
 
 
+class TuningSettings(StageSettings):
+    """Fine-tuning of the foundation's U-Net."""
+
+    steps: int = Field(20_000, ge=1, description="optimisation steps; the paper does not say how many")
+    batch_size: int = Field(8, ge=1, description="pictures in a step")
+    lr: float = Field(1e-4, gt=0, description="AdamW's rate")
+    pictures: int = Field(20_000, ge=1, description="the training's first pictures are learned from, at most so many")
+    views: int = Field(2, ge=1, le=64, description="crops of each picture, every second one mirrored")
+    whole: float = Field(0.5, ge=0, le=1, description="share of examples that are whole pictures of the object")
+    loss_norm: Literal["full", "area"] = Field("full", description="mean over all cells, or over those that count")
+    rectangles: RectangleSettings = Field(default_factory=RectangleSettings, description="of background")
+    ema_decay: float = Field(0.9999, ge=0, lt=1, description="of the averaged weights, per step")
+    checkpointing: bool = Field(False, description="compute activations again instead of keeping them")
+    lora_rank: int = Field(0, ge=0, description="learn low-rank additions to the attention only; 0: all weights")
+
+
+class StudentSettings(StageSettings):
+    """The segmenter that learns from refined masks."""
+
+    steps: int = Field(12_000, ge=1, description="optimisation steps")
+    batch_size: int = Field(32, ge=2, description="pictures in a step")
+    lr: float = Field(2e-3, gt=0, description="Adam's rate")
+    network: StudentArchitecture = Field(default_factory=StudentArchitecture, description="set as student.network.X")
+    pretrained: bool = Field(False, description="of network.encoder: begin with timm's weights")
+    synthetic: int = Field(10_000, ge=0, description="generated pictures beside the real ones; 0 for none")
+    colour: float = Field(0.0, ge=0, le=1, description="probability of each change of colour; 0 in the paper")
+    compare: bool = Field(False, description="train another one on preliminary masks, to compare")
+
+
 class ConceptSettings(LoopSettings):
     """The training of concept distillation; see the groups for the stages."""
 
     steps: int = Field(20_000, ge=1, description="of fine-tuning; with stage=foundation, of the noise predictor")
     stage: Stage = Field("all", description="which stage to train; all: those that are not finished in the folder")
     foundation: FoundationSettings = Field(default_factory=FoundationSettings, description="set as foundation.X")
+
+    pipeline: str | None = Field(
+        None,
+        description="the foundation: a folder in the layout of diffusers, or a repository of the Hub; null: train one",
+    )
+    concept: str | None = Field(None, description="what every picture shows, as bird; null: what its caption names")
+    prompt: str | None = Field(None, description="the object's prompt, with the concept in it; null: a photo of a ...")
+    background: str = Field(BACKGROUND, min_length=1, description="the background's prompt")
+    tuning: TuningSettings = Field(default_factory=TuningSettings, description="set as tuning.X")
+    student: StudentSettings = Field(default_factory=StudentSettings, description="set as student.X")
+    maps: MapSettings = Field(default_factory=MapSettings, description="preliminary masks, set as maps.X")
+    refine: RefineSettings = Field(default_factory=RefineSettings, description="refined masks, set as refine.X")
 
     def loop(self, stage: StageSettings, **changes: Any) -> LoopSettings:
         """The shared loop's settings for a stage."""

@@ -60,7 +60,7 @@ class Run:
             self.settings.loop(stage),
             identity=identity,
             resume=self.resume,
-            on_event=self._staged(name),
+            on_event=self.staged(name),
         )
         if result.is_main:
             done = {"steps": result.step, "pictures": result.images, "hours": round(result.hours, 3)}
@@ -84,7 +84,8 @@ class Run:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return known
 
-    def _staged(self, name: str) -> Callable[[Event], None] | None:
+    def staged(self, name: str) -> Callable[[Event], None] | None:
+        """Who is told of a stage."""
         told = self.on_event
         return None if told is None else lambda event: told({**event, "stage": name})
 

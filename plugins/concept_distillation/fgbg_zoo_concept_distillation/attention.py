@@ -1,0 +1,147 @@
+"""Reading a concept's attention off a U-Net's cross-attention, without a tensor of probabilities.
+
+In each cross-attention layer the queries and the keys get channels of zeros, which change no score, and the values get
+a channel that is the concept's weight of each token. What the fused kernel gives in that channel is the attention that
+the query pays to the concept. Self-attention is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+_FURTHER: Final = 8  # channels: fused kernels want a multiple of 8
+
+
+class Capture:
+    """Adds up what the cross-attention layers of a U-Net pay to a concept, for each place, by the layers' sizes.
+
+    Attributes:
+        sums: side -> (B,side*side) float32: summed over the layers of that side, each a mean over heads.
+        layers: how many layers there are, of each side.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[int, Tensor] = {}
+        self.layers: dict[int, int] = {}
+
+    def begin(self, batch: int, device: torch.device) -> None:
+        """Forget what was captured, for a batch of so many."""
+        for side in self.layers:
+            if side in self.sums and len(self.sums[side]) == batch:
+                self.sums[side].zero_()
+            else:
+                self.sums[side] = torch.zeros(batch, side * side, device=device)
+
+    def maps(self, side: int, mode: str = "nearest") -> Tensor:
+        """(B,side,side): the sum over all layers, each brought to ``side``.
+
+        Resizing is linear, so layers of one size are summed before it.
+        """
+        total = None
+        for own, flat in self.sums.items():
+            small = rearrange(flat, "b (h w) -> b 1 h w", h=own)
+            antialias = {} if mode == "nearest" else {"align_corners": False}
+            large = small if own == side else F.interpolate(small, (side, side), mode=mode, **antialias)
+            total = large if total is None else total + large
+        assert total is not None, "the U-Net has cross-attention"
+        return total[:, 0]
+
+
+@contextlib.contextmanager
+def capturing(unet: Any, context: Tensor, weights: Tensor, side: int, sides: Sequence[int] = ()) -> Iterator[Capture]:
+    """Let a U-Net's cross-attention attend to one prompt, and capture the attention to a concept, within a block.
+
+    The prompt's keys and values are computed once; what the U-Net is called with as ``encoder_hidden_states`` is not
+    looked at meanwhile.
+
+    Args:
+        unet: diffusers' ``UNet2DConditionModel``.
+        context: (1,L,D), the prompt.
+        weights: (L,) the concept's weight of each token.
+        side: of the latents, in cells.
+        sides: the layers' sizes to capture; empty for all.
+    """
+    before = dict(unet.attn_processors)
+    capture, processors = Capture(), {}
+    for name, processor in before.items():
+        layer = unet.get_submodule(name.removesuffix(".processor"))
+        if not layer.is_cross_attention:
+            processors[name] = processor
+            continue
+        own = side // 2 ** _level(name, len(unet.config["block_out_channels"]))
+        captured = not sides or own in sides
+        processors[name] = _Concept(layer, context, weights, capture if captured else None, own)
+        if captured:
+            capture.layers[own] = capture.layers.get(own, 0) + 1
+    unet.set_attn_processor(processors)
+    try:
+        yield capture
+    finally:
+        unet.set_attn_processor(before)
+
+
+class _Concept:
+    """A cross-attention layer's processor, as diffusers calls it."""
+
+    def __init__(self, layer: Any, context: Tensor, weights: Tensor, capture: Capture | None, side: int) -> None:
+        self.capture, self.side = capture, side
+        key, value = layer.to_k(context), layer.to_v(context)
+        self.width = key.shape[-1] // layer.heads
+        concept = weights.to(value)[None, None, :, None].expand(1, layer.heads, -1, 1)
+        self.key = _padded(_heads(key, layer.heads), _FURTHER)
+        self.value = torch.cat([_heads(value, layer.heads), _padded(concept, _FURTHER - 1)], -1)
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        query = _padded(_heads(attn.to_q(hidden_states), attn.heads), _FURTHER)
+        key, value = (part.expand(len(query), -1, -1, -1) for part in (self.key, self.value))
+        out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)
+        if self.capture is not None:
+            self.capture.sums[self.side].add_(out[..., self.width].float().mean(1))
+        merged = rearrange(out[..., : self.width], "b heads n d -> b n (heads d)")
+        for layer in attn.to_out:
+            merged = layer(merged)
+        result: Tensor = merged / attn.rescale_output_factor
+        return result
+
+
+def attention_sides(unet: Any, side: int) -> dict[int, int]:
+    """The sizes of a U-Net's cross-attention layers, and how many there are of each."""
+    found: dict[int, int] = {}
+    for name in unet.attn_processors:
+        if unet.get_submodule(name.removesuffix(".processor")).is_cross_attention:
+            own = side // 2 ** _level(name, len(unet.config["block_out_channels"]))
+            found[own] = found.get(own, 0) + 1
+    return found
+
+
+def _level(name: str, levels: int) -> int:
+    """How many halvings a layer of diffusers' U-Net is below the latents."""
+    kind, _, rest = name.partition(".")
+    if kind == "mid_block":
+        return levels - 1
+    number = int(rest.split(".", 1)[0])
+    return number if kind == "down_blocks" else levels - 1 - number
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    return rearrange(x, "b n (heads d) -> b heads n d", heads=heads)
+
+
+def _padded(x: Tensor, channels: int) -> Tensor:
+    return F.pad(x, (0, channels))

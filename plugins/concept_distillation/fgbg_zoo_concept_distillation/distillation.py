@@ -1,0 +1,225 @@
+"""The stages after the foundation: masks of the training's pictures, fine-tuning, refined masks, generated pictures."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fgbg_zoo.data import Dataset
+from fgbg_zoo.data.pictures import resize
+from fgbg_zoo.devices import pick_device
+from fgbg_zoo.errors import DataError
+from fgbg_zoo_concept_distillation.concepts import Concept
+from fgbg_zoo_concept_distillation.concepts import concept_of
+from fgbg_zoo_concept_distillation.concepts import groups
+from fgbg_zoo_concept_distillation.geometry import Canvas
+from fgbg_zoo_concept_distillation.geometry import join
+from fgbg_zoo_concept_distillation.geometry import on_canvas
+from fgbg_zoo_concept_distillation.geometry import to_canvas
+from fgbg_zoo_concept_distillation.kept import kept
+from fgbg_zoo_concept_distillation.model import ConceptDistillation
+from fgbg_zoo_concept_distillation.stages import Run
+from fgbg_zoo_concept_distillation.stages import digest
+from fgbg_zoo_concept_distillation.student_task import Pair
+from fgbg_zoo_concept_distillation.tuning import TuningData
+from fgbg_zoo_concept_distillation.tuning import TuningTask
+from fgbg_zoo_concept_distillation.tuning import plain_state
+
+_GENERATED: Final = 500_000  # seeds of the training's pictures, beside those that users take first
+
+
+class Distillation:
+    """What is made of a foundation model and pictures; everything is kept in the training's folder.
+
+    Args:
+        run: the training.
+        model: without a fine-tuned U-Net and a student yet.
+        data: pictures of any sizes.
+    """
+
+    def __init__(self, run: Run, model: ConceptDistillation, data: Dataset) -> None:
+        self.run, self.model, self.data = run, model, data
+        self.settings = run.settings
+        self.device = pick_device(self.settings.device)
+        self.model.to(self.device).eval().requires_grad_(False)
+        self.count = min(len(data), self.settings.tuning.pictures)
+        self._foundation = digest(model.pipeline)
+
+    def preliminary(self) -> list[dict[str, Tensor]]:
+        """The first pictures' preliminary masks, ``mask`` (h,h) bool each."""
+
+        def make(places: range) -> list[dict[str, Tensor]]:
+            return [{"mask": mask} for mask in self._masks(places, "preliminary")]
+
+        return self._kept("preliminary", make)
+
+    def tune(self, masks: list[dict[str, Tensor]]) -> None:
+        """Give the model a fine-tuned U-Net."""
+        s, model = self.settings, self.model
+        data = self._tuning_data(masks)
+
+        def task() -> TuningTask:
+            unet = copy.deepcopy(model.pipeline.unet).requires_grad_(True)
+            return TuningTask(s.tuning, model.pipeline, unet, data, s.seed)
+
+        about = {**self._identity(), "maps": s.maps.model_dump(mode="json")}
+        result = self.run.fit("tuning", task, s.tuning, identity=about)
+        tuned = copy.deepcopy(model.pipeline.unet)
+        tuned.load_state_dict(plain_state(result.modules["unet"]))
+        model.tuned = tuned.to(self.device).eval().requires_grad_(False)
+
+    def refined(self) -> list[Pair]:
+        """The first pictures and their refined masks, for the student (D_s of the paper)."""
+        return self._pairs("refined")
+
+    def compared(self) -> list[Pair]:
+        """The first pictures and their preliminary masks, for a student to compare with."""
+        return self._pairs("preliminary")
+
+    def generated(self) -> list[Pair]:
+        """Generated pictures and their masks (D'_s of the paper)."""
+        words, first = self.model.architecture.concepts, _GENERATED * (1 + self.settings.seed)
+
+        def make(places: range) -> list[dict[str, Tensor]]:
+            with self._precision():
+                layers = self.model.generate(len(places), seed=first + places.start)
+            side = self.settings.student.network.size
+            images, labels = (resize(part.float(), (side, side)) for part in (layers.image, layers.mask))
+            return [{"image": _bytes(i), "label": _bytes(m)} for i, m in zip(images, labels, strict=True)]
+
+        count = self.settings.student.synthetic
+        found = self._kept("generated", make, count, unet=digest(self.model.unet), words=words)
+        return [(each["image"], each["label"]) for each in found]
+
+    def concept(self, caption: str | None) -> Concept:
+        """What a picture of the training shows.
+
+        Raises:
+            DataError: if neither the settings nor its caption say it.
+        """
+        s = self.settings
+        words = s.concept or concept_of(caption or "", self.model.architecture.concepts)
+        if words is None:
+            said = f"the caption '{caption}' names none that is known" if caption else "they have no captions"
+            raise DataError(f"What do the pictures of '{self.data.name}' show? {said}; say it by --set concept=bird.")
+        return self.model.concept(words, s.prompt)
+
+    def _pairs(self, mode: str) -> list[Pair]:
+        side = self.settings.student.network.size
+
+        def make(places: range) -> list[dict[str, Tensor]]:
+            samples = [self.data[index] for index in places]
+            canvas = self._canvas([sample.image for sample in samples])
+            masks = torch.stack(self._masks(places, mode))
+            made = []
+            for sample, mask in zip(samples, canvas.back(masks[:, None].to(self.device)), strict=True):
+                size = _shorter_side(sample.image.shape[-2:], side)
+                image, label = (resize(part[None].float(), size)[0] for part in (sample.image, mask.cpu()))
+                made.append({"image": _bytes(image), "label": _bytes(label)})
+            return made
+
+        further = {"unet": digest(self.model.unet), "refine": self.settings.refine.model_dump(mode="json")}
+        found = self._kept(f"{mode}-pairs", make, **(further if mode == "refined" else {}))
+        return [(each["image"], each["label"]) for each in found]
+
+    def _masks(self, places: range, mode: str) -> list[Tensor]:
+        """(k,k) bool masks of the data set's pictures, each by the noise of its own name."""
+        samples = [self.data[index] for index in places]
+        canvas = self._canvas([sample.image for sample in samples])
+        seeds = [_seed(sample.name, self.settings.seed) for sample in samples]
+        found: list[Tensor] = [torch.empty(0)] * len(samples)
+        with self._precision():
+            latents = self.model.pipeline.encode(canvas.pictures).float()
+            for concept, rows in groups([self.concept(sample.caption) for sample in samples]).items():
+                masks = self.model.masks(canvas[rows], latents[rows], concept, mode, [seeds[row] for row in rows])
+                for row, mask in zip(rows, masks.cpu(), strict=True):
+                    found[row] = mask
+        return found
+
+    def _tuning_data(self, masks: list[dict[str, Tensor]]) -> TuningData:
+        """Views of the pictures as latents, with their masks and prompts."""
+        s, p = self.settings.tuning, self.model.pipeline
+        concepts = [self.concept(self.data[index].caption) for index in range(self.count)]
+        named = sorted({concept.prompt for concept in concepts})
+        contexts = p.embed([*named, self.settings.background])
+
+        def make(places: range) -> list[dict[str, Tensor]]:
+            made = []
+            for index in places:
+                image = self.data[index].image
+                views = [self._view(image, masks[index]["mask"], index, number) for number in range(s.views)]
+                pictures = torch.stack([picture for picture, _ in views]).to(self.device)
+                with self._precision():
+                    latents = p.encode(pictures * 2 - 1)
+                made.append({"latents": latents.half(), "masks": torch.stack([mask for _, mask in views])})
+            return made
+
+        found = self._kept("views", make, views=s.views, maps=self.settings.maps.model_dump(mode="json"))
+        latents = torch.stack([each["latents"] for each in found], 1)
+        covered = torch.stack([each["masks"] for each in found], 1)
+        rows = torch.tensor([named.index(concept.prompt) for concept in concepts])
+        return TuningData(latents, covered, rows, contexts.float().cpu())
+
+    def _view(self, image: Tensor, mask: Tensor, index: int, number: int) -> tuple[Tensor, Tensor]:
+        """A square of a picture (3,S,S), its shorter side S, and the mask of it (k,k); every second one mirrored."""
+        side, cells = self.model.architecture.pipeline.size, self.model.pipeline.side
+        size = _shorter_side(image.shape[-2:], side)
+        canvas = to_canvas(image[None], side, self.model.pipeline.factor, self.model.architecture.geometry)
+        h, w = canvas.boxes[0]
+        covered = on_canvas(mask[None, None].float(), side, "nearest")[..., :h, :w]
+        covered = F.interpolate(covered, size, mode="nearest")[0]
+        picture = resize(image[None], size)[0]
+        random = torch.Generator().manual_seed(_seed(f"{index}/{number}", self.settings.seed))
+        top, left = (int(torch.randint(length - side + 1, (), generator=random)) for length in size)
+        picture, covered = (part[:, top : top + side, left : left + side] for part in (picture, covered))
+        if number % 2:
+            picture, covered = picture.flip(-1), covered.flip(-1)
+        small = F.adaptive_avg_pool2d(covered, cells)[0] >= 0.5
+        return picture, small
+
+    def _canvas(self, images: list[Tensor]) -> Canvas:
+        a = self.model.architecture
+        placed = [to_canvas(image[None], a.pipeline.size, self.model.pipeline.factor, a.geometry) for image in images]
+        joined = join(placed)
+        return Canvas(joined.pictures.to(self.device), joined.boxes, joined.sizes, joined.counts_all)
+
+    def _kept(self, name: str, make: Any, count: int | None = None, **further: Any) -> list[dict[str, Tensor]]:
+        identity = {**self._identity(), "maps": self.settings.maps.model_dump(mode="json"), **further}
+        folder, told = self.run.out / name, self.run.staged(name)
+        return kept(folder, identity, self.count if count is None else count, make, on_event=told)
+
+    def _identity(self) -> dict[str, Any]:
+        s = self.settings
+        asked = {"concept": s.concept, "prompt": s.prompt, "background": s.background, "seed": s.seed}
+        precision = {"precision": s.precision, "size": s.student.network.size}
+        return {**asked, **precision, "foundation": self._foundation, "data": self.data.fingerprint()}
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        kind = kinds.get(self.settings.precision)
+        with torch.no_grad(), torch.autocast(self.device.type, kind or torch.bfloat16, enabled=kind is not None):
+            yield
+
+
+def _seed(name: str, seed: int) -> int:
+    """A picture's own, whatever its place."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
+
+
+def _shorter_side(size: Any, side: int) -> tuple[int, int]:
+    h, w = int(size[0]), int(size[1])
+    ratio = side / min(h, w)
+    return max(side, round(h * ratio)), max(side, round(w * ratio))
+
+
+def _bytes(picture: Tensor) -> Tensor:
+    return (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
