@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -70,6 +71,30 @@ def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
     except EntryNotFoundError as error:
         lacks = f"neither {WEIGHTS} nor {INDEX}" if name == INDEX else f"no {name}, which its index names"
         raise SnapshotError(f"Hub repository {repo_id} at '{revision}' is no snapshot: it has {lacks}.") from error
+    return folder
+
+
+def fetch_files(repo_id: str, names: Sequence[str], revision: str | None, access: Access) -> Path:
+    """The folder of some files of a repository in the cache, downloading what is not there yet, all of one commit.
+
+    Args:
+        repo_id: the repository.
+        names: paths in it; the first one, in no folder, is looked up to find the commit.
+        revision: a branch, a tag or a full commit hash; ``main`` if ``None``.
+        access: how to reach the Hub.
+
+    Raises:
+        WeightsNotFoundError, HubError: as `fetch_snapshot`.
+        SnapshotError: if the repository lacks one of the files.
+    """
+    revision = revision or constants.DEFAULT_REVISION
+    name = names[0]
+    try:
+        folder = _fetch(repo_id, name, revision, access).parent
+        for name in names[1:]:
+            _fetch(repo_id, name, folder.name, access)
+    except EntryNotFoundError as error:
+        raise SnapshotError(f"Hub repository {repo_id} at '{revision}' has no {name}, which is needed.") from error
     return folder
 
 

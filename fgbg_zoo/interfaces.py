@@ -194,7 +194,7 @@ class Model:
 
         Args:
             images: (B,3,H,W) float in [0,1], any H and W, on any device.
-            **options: those that the method declares as ``segment_options``.
+            **options: those that the method declares as ``segment_options``; the spec may have defaults of its own.
 
         Returns:
             (B,1,H,W) float32 in [0,1] on the model's device.
@@ -208,6 +208,7 @@ class Model:
         if segmenter is None:
             raise NotAvailableError(f"'{self.spec.name}' does not segment; it can: {self._can()}.")
         check_images(images, "images")
+        options = {**self.spec.segment_defaults, **options}
         options = check_options(options, self.method.segment_options, f"segment of '{self.method.name}'")
         with memory_guard(f"segmenting {_sizes(images)}", "Give fewer pictures at a time, or smaller ones."):
             masks: Tensor = segmenter.segment(images.to(self.device, self.dtype), **options)

@@ -39,7 +39,7 @@ def bundled_snapshot(spec: ModelSpec) -> Path | None:
     except (ImportError, ValueError):  # a name that no package can have, or a module that was made by hand
         return None
     for place in (found.submodule_search_locations or ()) if found else ():
-        folder = Path(place) / "weights" / spec.name
+        folder = Path(place) / "weights" / spec.snapshot_name
         if is_snapshot(folder):
             return folder
     return None
@@ -54,7 +54,7 @@ def hub_cache() -> Path:
 
 
 def cached_snapshot(spec: ModelSpec, cache_dir: str | Path | None = None) -> Path | None:
-    """The complete snapshot of a model in the Hub's cache, at its pinned commit or at ``main``, or ``None``."""
+    """The complete files of a model in the Hub's cache, at its pinned commit or at ``main``, or ``None``."""
     repo = (Path(cache_dir) if cache_dir else hub_cache()) / f"models--{spec.hub_repo.replace('/', '--')}"
     commit = spec.revision
     if commit is None:
@@ -63,6 +63,8 @@ def cached_snapshot(spec: ModelSpec, cache_dir: str | Path | None = None) -> Pat
         except OSError:
             return None
     folder = repo / "snapshots" / commit
+    if spec.files:
+        return folder if all((folder / name).is_file() for name in spec.files) else None
     return folder if is_snapshot(folder) and _has_weights(folder) else None
 
 

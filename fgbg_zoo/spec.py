@@ -103,6 +103,13 @@ class ModelSpec:
         fits: true for a model that the benchmark fits to the training split of each data set (a baseline such as the
             mean training mask).
         preset: the training preset of the method that makes such weights; empty if none does.
+        weights_of: the model whose weights this one uses, where it is the same network used in another way.
+        segment_defaults: values of the method's ``segment_options`` instead of their own defaults.
+        files: of a repository that is no snapshot, the files that are needed, the first one telling such a folder from
+            others.
+        opener: ``"package.module:function"`` that reads such a folder: called with its path, it gives the network and
+            the ``architecture`` that a snapshot of it has. It must run nothing that is in the folder.
+        on_request: whether the benchmark uses the model only where it is named.
         plugin: the plugin's id; set by the registry.
     """
 
@@ -123,6 +130,11 @@ class ModelSpec:
     config: Mapping[str, Any] | None = field(default=None, hash=False)
     fits: bool = False
     preset: str = ""
+    weights_of: str = ""
+    segment_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    files: tuple[str, ...] = ()
+    opener: str = ""
+    on_request: bool = False
     plugin: str = ""
 
     def __post_init__(self) -> None:
@@ -130,11 +142,18 @@ class ModelSpec:
             value = getattr(self, name)
             if not isinstance(value, tuple) or not set(value) <= set(known):
                 raise ValueError(f"{name} of model {self.name!r} must be a tuple of {known}, not {value!r}")
+        if bool(self.opener) != bool(self.files):
+            raise ValueError(f"opener and files of model {self.name!r} go together")
+
+    @property
+    def snapshot_name(self) -> str:
+        """The name of the model whose weights are used."""
+        return self.weights_of or self.name
 
     @property
     def hub_repo(self) -> str:
         """The Hub repository that holds the weights, whether published yet or not."""
-        return self.repo_id or f"{os.environ.get('FGBG_ZOO_HUB_ORG') or DEFAULT_HUB_ORG}/{self.name}"
+        return self.repo_id or f"{os.environ.get('FGBG_ZOO_HUB_ORG') or DEFAULT_HUB_ORG}/{self.snapshot_name}"
 
     @property
     def weights(self) -> WeightsStatus:
@@ -148,6 +167,7 @@ class ModelSpec:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         fields["sha256"] = dict(self.sha256)
         fields["config"] = None if self.config is None else dict(self.config)
+        fields["segment_defaults"] = dict(self.segment_defaults)
         return {**fields, "hub_repo": self.hub_repo, "weights": self.weights}
 
 

@@ -59,7 +59,8 @@ def load(
         name: a registered model (``"seigan-scenes"``), the folder of a snapshot (``"runs/a/snapshot"``), or a Hub
             repository that holds one (``"hf:organisation/repository@revision"``). A text with a path separator, or that
             begins with ``.`` or ``~``, is always a folder. Any other is a model's name if one is registered, even if a
-            folder of that name is here; write ``"./name"`` for the folder.
+            folder of that name is here; write ``"./name"`` for the folder. A folder in the layout of a registered
+            model that is no snapshot (a pipeline of diffusers) is read as that model is.
         device: ``"auto"`` (CUDA if there is one, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
         dtype: what to compute in: ``"fp32"``, ``"bf16"``, ``"fp16"`` or the torch type; float32 if ``None``.
         revision: a branch, tag or commit of the Hub repository, instead of the published one; a bundled snapshot is
@@ -171,7 +172,7 @@ def _find(text: str, revision: str | None, access: Access) -> _Found:
     try:
         spec = registry.info(text)
     except UnknownModelError:
-        if is_snapshot(Path(text)):
+        if is_snapshot(Path(text)) or _opener_of(Path(text)):
             return _from_folder(Path(text), revision)
         raise
     return _from_spec(spec, revision, access)
@@ -185,6 +186,8 @@ def _is_path(text: str) -> bool:
 def _from_folder(folder: Path, revision: str | None) -> _Found:
     if revision is not None:
         raise UsageError(f"A folder has no revisions; leave out revision='{revision}' for {folder}.")
+    if spec := _opener_of(folder):
+        return _opened(spec, folder)
     return _from_snapshot(read_snapshot(folder), folder.absolute().name)
 
 
@@ -200,6 +203,8 @@ def _from_repository(reference: str, revision: str | None, access: Access) -> _F
 
 def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
     method = registry.method_spec(spec.method)
+    if spec.opener:
+        return _opened(spec, _fetched(spec, revision, access))
     if spec.config is not None:
         if revision is not None:
             raise UsageError(f"'{spec.name}' has no weights, so no revisions; leave out revision='{revision}'.")
@@ -209,6 +214,39 @@ def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
     return _Found(spec, method, restore(_target(spec, method), snapshot), snapshot.config)
 
 
+def _fetched(spec: ModelSpec, revision: str | None, access: Access) -> Path:
+    """The folder of a registered model whose repository is no snapshot."""
+    from fgbg_zoo.hub import fetch_files
+
+    try:
+        return fetch_files(spec.hub_repo, spec.files, revision or spec.revision, access)
+    except WeightsNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"'{spec.name}' needs files of the Hub that are not here: {str(error).rstrip('.')}; go online once, or "
+            f"give a folder that has them ({spec.files[0]} and the others) instead of the name."
+        ) from error
+
+
+def _opened(spec: ModelSpec, folder: Path) -> _Found:
+    """A model in a layout that is not a snapshot's, read by what its spec names."""
+    method = registry.method_spec(spec.method)
+    open_folder = registry.resolve(spec.opener, spec.plugin or method.plugin)
+    with memory_guard(f"loading {folder}"):
+        network, architecture = open_folder(folder)
+    return _Found(spec, method, network, {**_config_of(spec), "architecture": dict(architecture)})
+
+
+def _opener_of(folder: Path) -> ModelSpec | None:
+    """A registered model whose opener reads such folders, named after the folder."""
+    if is_snapshot(folder):
+        return None
+    for name in registry.list_models():
+        spec = registry.info(name)
+        if spec.opener and (folder / spec.files[0]).is_file():
+            return replace(spec, name=folder.absolute().name, repo_id=None, revision=None, license="")
+    return None
+
+
 def _check_is(spec: ModelSpec, snapshot: Snapshot) -> None:
     """Refuse a snapshot that says that it is something else: of another method or data set, or another model."""
     config = snapshot.config
@@ -216,7 +254,7 @@ def _check_is(spec: ModelSpec, snapshot: Snapshot) -> None:
         found, wanted = f"a '{config['method']}' model", f"a '{spec.method}' model"
     elif spec.dataset and config["dataset"] not in ("", spec.dataset):
         found, wanted = f"a model trained on '{config['dataset']}'", f"one trained on '{spec.dataset}'"
-    elif (other := _registered(config)) and other.name != spec.name:
+    elif (other := _registered(config)) and other.name != spec.snapshot_name:
         found, wanted = f"the model '{other.name}'", "another one"
     else:
         return

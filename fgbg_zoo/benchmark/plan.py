@@ -221,7 +221,7 @@ class Planner:
         empty: list[MethodSpec] = []
         for method in methods:
             specs = [registry.info(name) for name in registry.list_models(method=method.name)]
-            fitting = [Chosen(spec) for spec in specs if spec.dataset in ("", request.label)]
+            fitting = [Chosen(s) for s in specs if s.dataset in ("", request.label) and not s.on_request]
             planned += fitting
             if not fitting and (specs or method.trainer) and method.name not in {c.spec.method for c in named}:
                 empty.append(method)

@@ -34,6 +34,7 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the preset; repeatable.")
     ] = None,
+    stage: Annotated[str | None, typer.Option(help="Train this stage alone, of a method that has several.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="How many steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
@@ -47,7 +48,7 @@ def train(
     """
     spec = registry.method_spec(method)
     trainer = _trainer(spec, preset)
-    named = {"steps": steps, "seed": seed, "device": device, "precision": precision and precision.value}
+    named = {"stage": stage, "steps": steps, "seed": seed, "device": device, "precision": precision and precision.value}
     given = {name: value for name, value in named.items() if value is not None}
     for name in given:
         check_setting(name, trainer.Settings, spec.name)

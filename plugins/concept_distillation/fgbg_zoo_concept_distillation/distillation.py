@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fgbg_zoo.data import Dataset
+from fgbg_zoo.data import Sample
 from fgbg_zoo.data.pictures import resize
 from fgbg_zoo.devices import pick_device
 from fgbg_zoo.errors import DataError
@@ -57,7 +58,16 @@ class Distillation:
         """The first pictures' preliminary masks, ``mask`` (h,h) bool each."""
 
         def make(places: range) -> list[dict[str, Tensor]]:
-            return [{"mask": mask} for mask in self._masks(places, "preliminary")]
+            samples, canvas, latents = self._placed(places)
+            found: list[dict[str, Tensor]] = [{} for _ in samples]
+            with self._precision():
+                for concept, rows in groups([self.concept(sample.caption) for sample in samples]).items():
+                    seeds = [self._seed(samples[row].name) for row in rows]
+                    for row, mask in zip(
+                        rows, self.model.preliminary(canvas[rows], latents[rows], concept, seeds), strict=True
+                    ):
+                        found[row] = {"mask": mask}
+            return found
 
         return self._kept("preliminary", make)
 
@@ -76,13 +86,13 @@ class Distillation:
         tuned.load_state_dict(plain_state(result.modules["unet"]))
         model.tuned = tuned.to(self.device).eval().requires_grad_(False)
 
-    def refined(self) -> list[Pair]:
+    def refined(self, masks: list[dict[str, Tensor]]) -> list[Pair]:
         """The first pictures and their refined masks, for the student (D_s of the paper)."""
-        return self._pairs("refined")
+        return self._pairs("refined", masks)
 
-    def compared(self) -> list[Pair]:
+    def compared(self, masks: list[dict[str, Tensor]]) -> list[Pair]:
         """The first pictures and their preliminary masks, for a student to compare with."""
-        return self._pairs("preliminary")
+        return self._pairs("preliminary", masks)
 
     def generated(self) -> list[Pair]:
         """Generated pictures and their masks (D'_s of the paper)."""
@@ -112,37 +122,43 @@ class Distillation:
             raise DataError(f"What do the pictures of '{self.data.name}' show? {said}; say it by --set concept=bird.")
         return self.model.concept(words, s.prompt)
 
-    def _pairs(self, mode: str) -> list[Pair]:
+    def _pairs(self, mode: str, preliminary: list[dict[str, Tensor]]) -> list[Pair]:
         side = self.settings.student.network.size
 
         def make(places: range) -> list[dict[str, Tensor]]:
-            samples = [self.data[index] for index in places]
-            canvas = self._canvas([sample.image for sample in samples])
-            masks = torch.stack(self._masks(places, mode))
+            samples, canvas, latents = self._placed(places)
+            masks = torch.stack([preliminary[place]["mask"] for place in places]).to(self.device)
+            if mode == "refined":
+                masks = self._refined(samples, canvas, latents, masks)
             made = []
-            for sample, mask in zip(samples, canvas.back(masks[:, None].to(self.device)), strict=True):
+            for sample, mask in zip(samples, canvas.back(masks[:, None]), strict=True):
                 size = _shorter_side(sample.image.shape[-2:], side)
                 image, label = (resize(part[None].float(), size)[0] for part in (sample.image, mask.cpu()))
                 made.append({"image": _bytes(image), "label": _bytes(label)})
             return made
 
-        further = {"unet": digest(self.model.unet), "refine": self.settings.refine.model_dump(mode="json")}
+        further: dict[str, Any] = {
+            "unet": digest(self.model.unet),
+            "refine": self.settings.refine.model_dump(mode="json"),
+        }
         found = self._kept(f"{mode}-pairs", make, **(further if mode == "refined" else {}))
         return [(each["image"], each["label"]) for each in found]
 
-    def _masks(self, places: range, mode: str) -> list[Tensor]:
-        """(k,k) bool masks of the data set's pictures, each by the noise of its own name."""
+    def _refined(self, samples: list[Sample], canvas: Canvas, latents: Tensor, masks: Tensor) -> Tensor:
+        p = self.model.pipeline
+        prompts = [self.concept(sample.caption).prompt for sample in samples]
+        named = sorted(set(prompts))
+        with self._precision():
+            counter = p.embed(named)[[named.index(prompt) for prompt in prompts]]
+            seeds = [self._seed(sample.name) for sample in samples]
+            return self.model.refined(canvas, latents, masks, counter, seeds)
+
+    def _placed(self, places: range) -> tuple[list[Sample], Canvas, Tensor]:
+        """Pictures of the data set, on canvases, and their latents."""
         samples = [self.data[index] for index in places]
         canvas = self._canvas([sample.image for sample in samples])
-        seeds = [_seed(sample.name, self.settings.seed) for sample in samples]
-        found: list[Tensor] = [torch.empty(0)] * len(samples)
         with self._precision():
-            latents = self.model.pipeline.encode(canvas.pictures).float()
-            for concept, rows in groups([self.concept(sample.caption) for sample in samples]).items():
-                masks = self.model.masks(canvas[rows], latents[rows], concept, mode, [seeds[row] for row in rows])
-                for row, mask in zip(rows, masks.cpu(), strict=True):
-                    found[row] = mask
-        return found
+            return samples, canvas, self.model.pipeline.encode(canvas.pictures).float()
 
     def _tuning_data(self, masks: list[dict[str, Tensor]]) -> TuningData:
         """Views of the pictures as latents, with their masks and prompts."""
@@ -177,7 +193,7 @@ class Distillation:
         covered = on_canvas(mask[None, None].float(), side, "nearest")[..., :h, :w]
         covered = F.interpolate(covered, size, mode="nearest")[0]
         picture = resize(image[None], size)[0]
-        random = torch.Generator().manual_seed(_seed(f"{index}/{number}", self.settings.seed))
+        random = torch.Generator().manual_seed(self._seed(f"{index}/{number}"))
         top, left = (int(torch.randint(length - side + 1, (), generator=random)) for length in size)
         picture, covered = (part[:, top : top + side, left : left + side] for part in (picture, covered))
         if number % 2:
@@ -196,6 +212,10 @@ class Distillation:
         folder, told = self.run.out / name, self.run.staged(name)
         return kept(folder, identity, self.count if count is None else count, make, on_event=told)
 
+    def _seed(self, name: str) -> int:
+        """A picture's own, whatever its place."""
+        return int.from_bytes(hashlib.sha256(f"{self.settings.seed}/{name}".encode()).digest()[:7], "big")
+
     def _identity(self) -> dict[str, Any]:
         s = self.settings
         asked = {"concept": s.concept, "prompt": s.prompt, "background": s.background, "seed": s.seed}
@@ -208,11 +228,6 @@ class Distillation:
         kind = kinds.get(self.settings.precision)
         with torch.no_grad(), torch.autocast(self.device.type, kind or torch.bfloat16, enabled=kind is not None):
             yield
-
-
-def _seed(name: str, seed: int) -> int:
-    """A picture's own, whatever its place."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7], "big")
 
 
 def _shorter_side(size: Any, side: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -29,6 +30,7 @@ from fgbg_zoo_concept_distillation.geometry import Geometry
 from fgbg_zoo_concept_distillation.geometry import to_canvas
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
 from fgbg_zoo_concept_distillation.pipeline import build_unet
+from fgbg_zoo_concept_distillation.plugin import MODES
 from fgbg_zoo_concept_distillation.preliminary import MapSettings
 from fgbg_zoo_concept_distillation.preliminary import attention_maps
 from fgbg_zoo_concept_distillation.preliminary import preliminary_mask
@@ -42,7 +44,6 @@ from fgbg_zoo_concept_distillation.settings import BACKGROUND
 from fgbg_zoo_concept_distillation.student import Student
 from fgbg_zoo_concept_distillation.student import StudentArchitecture
 
-MODES: Final = ("student", "refined", "preliminary", "mirrored", "preliminary-student")
 _TOGETHER: Final = 16  # generated pictures
 _APART: Final = 1_000_003  # seeds of two generations
 _MOST: Final = 2**63 - 1
@@ -87,6 +88,21 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
     def unet(self) -> Any:
         """The fine-tuned U-Net, or the pipeline's own where there is none."""
         return self.pipeline.unet if self.tuned is None else self.tuned
+
+    def with_students(self, student: Student, other: Student | None = None) -> ConceptDistillation:
+        """The same networks with a student, and perhaps one of preliminary masks to compare with."""
+        a = self.architecture
+        made = copy.copy(self)
+        made._modules = dict(self._modules)
+        made.architecture = a.model_copy(
+            update={
+                "tuned": self.tuned is not None,
+                "student": student.architecture,
+                "preliminary_student": other is not None,
+            }
+        )
+        made.student, made.preliminary_student = student, other
+        return made
 
     def segment(
         self,
@@ -147,18 +163,25 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             mode: ``"preliminary"``, of the latents' size; ``"refined"`` or ``"mirrored"``, of the canvas's.
             seeds: of each picture's noise.
         """
-        a = self.architecture
+        mask = self.preliminary(canvas, latents, concept, seeds)
+        if mode == "preliminary":
+            return mask
+        if mode == "mirrored":
+            return refined_mask(canvas, mirrored_background(canvas, mask), mask, self.architecture.refine)
+        return self.refined(canvas, latents, mask, self.pipeline.embed([concept.prompt]), seeds)
+
+    def preliminary(self, canvas: Canvas, latents: Tensor, concept: Concept, seeds: Sequence[int]) -> Tensor:
+        """(B,h,h) bool preliminary masks, of the latents' size; arguments as in `masks`."""
+        settings = self.architecture.maps
         context = self.pipeline.embed([concept.prompt])
         weights = tokens.token_weights(self.pipeline.tokenizer, concept.prompt, concept.words).to(latents.device)
-        maps = attention_maps(self.pipeline, latents, context, weights, seeds=seeds, settings=a.maps)
-        preliminary = preliminary_mask(maps, a.maps, canvas.valid(maps.shape[-1]))
-        if mode == "preliminary":
-            return preliminary
-        if mode == "mirrored":
-            background = mirrored_background(canvas, preliminary)
-        else:
-            background = self.background(latents, preliminary, context, seeds)
-        return refined_mask(canvas, background, preliminary, a.refine)
+        maps = attention_maps(self.pipeline, latents, context, weights, seeds=seeds, settings=settings)
+        return preliminary_mask(maps, settings, canvas.valid(maps.shape[-1]))
+
+    def refined(self, canvas: Canvas, latents: Tensor, mask: Tensor, counter: Tensor, seeds: Sequence[int]) -> Tensor:
+        """(B,S,S) bool refined masks of preliminary ones; ``counter`` (B or 1,L,D) is the object's prompt."""
+        filled = self.background(latents, mask, counter, seeds)
+        return refined_mask(canvas, filled, mask, self.architecture.refine)
 
     def background(self, latents: Tensor, mask: Tensor, context: Tensor, seeds: Sequence[int]) -> Tensor:
         """(B,3,S,S) in [-1,1]: the pictures with background where a mask (B,h,h) is; ``context`` is the object's."""
@@ -221,10 +244,8 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         side = pictures.shape[-1]
         sizes = ((side, side),) * len(pictures)
         canvas = Canvas(pictures, sizes, sizes)
-        weights = tokens.token_weights(p.tokenizer, concept.prompt, concept.words).to(weight.device)
         further = [(2 * seed + 1) % _MOST for seed in seeds]
-        maps = attention_maps(p, latents, context, weights, seeds=further, settings=self.architecture.maps)
-        preliminary = preliminary_mask(maps, self.architecture.maps)
+        preliminary = self.preliminary(canvas, latents, concept, further)
         filled = self.background(latents, preliminary, context, further)
         mask = refined_mask(canvas, filled, preliminary, self.architecture.refine)[:, None].to(weight.dtype)
         image = pictures / 2 + 0.5
