@@ -105,6 +105,8 @@ class ModelSpec:
         preset: the training preset of the method that makes such weights; empty if none does.
         weights_of: the model whose weights this one uses, where it is the same network used in another way.
         segment_defaults: values of the method's ``segment_options`` instead of their own defaults.
+        told: the option of ``segment`` by which the benchmark tells each picture's caption, for a model that is to find
+            what it is told; empty for one that is told nothing.
         files: of a repository that is no snapshot, the files that are needed, the first one telling such a folder from
             others.
         opener: ``"package.module:function"`` that reads such a folder: called with its path, it gives the network and
@@ -132,6 +134,7 @@ class ModelSpec:
     preset: str = ""
     weights_of: str = ""
     segment_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    told: str = ""
     files: tuple[str, ...] = ()
     opener: str = ""
     on_request: bool = False

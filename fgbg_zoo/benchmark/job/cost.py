@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
@@ -18,6 +19,7 @@ from fgbg_zoo.benchmark.job.batches import batch_size
 from fgbg_zoo.benchmark.job.batches import segment
 from fgbg_zoo.benchmark.job.outcome import Outcome
 from fgbg_zoo.data.base import Dataset
+from fgbg_zoo.data.base import Sample
 from fgbg_zoo.interfaces import Model
 
 _SECONDS: Final = 1.0
@@ -47,26 +49,27 @@ def measure_segmentation(model: Model, data: Dataset, settings: dict[str, Any], 
     """
     first = data[0].image
     size = min(batch_size(settings, model.device, *first.shape[-2:]), settings["limit"] or len(data))
-    images = torch.stack(_alike(data, first, size))
+    alike = _alike(data, first, size)
+    images, captions = torch.stack([sample.image for sample in alike]), [sample.caption for sample in alike]
     may_split = settings["batch_size"] is None
-    batched = _median_seconds(lambda: segment(model, images, may_split=may_split), model.device)
-    single = _median_seconds(lambda: model.segment(images[:1]), model.device)
+    batched = _median_seconds(lambda: segment(model, images, captions, may_split=may_split), model.device)
+    single = _median_seconds(lambda: segment(model, images[:1], captions[:1], may_split=False), model.device)
     outcome.metrics |= {"segment_images_per_s": len(images) / batched, "latency_ms": 1000 * single}
     outcome.settings["batch_size"] = len(images)
-    if operations := count_operations(model, images[:1]):
+    if operations := count_operations(model, images[:1], captions[:1]):
         outcome.metrics["gflop_per_image"] = operations / 1e9
 
 
-def count_operations(model: Model, image: Tensor) -> int:
+def count_operations(model: Model, image: Tensor, caption: Sequence[str | None] = ()) -> int:
     """Floating-point operations of segmenting a picture, as far as torch can count them; 0 where it sees none."""
     with FlopCounterMode(display=False) as counter:
-        model.segment(image)
+        segment(model, image, caption, may_split=False)
     return int(counter.get_total_flops())
 
 
-def _alike(data: Dataset, first: Tensor, most: int) -> list[Tensor]:
-    """Pictures of the first one's size, from the start of the data set; the first one repeated where there are few."""
-    found = [image for index in range(min(len(data), most)) if (image := data[index].image).shape == first.shape]
+def _alike(data: Dataset, first: Tensor, most: int) -> list[Sample]:
+    """Samples of the first one's size, from the start of the data set; the first one repeated where there are few."""
+    found = [sample for index in range(min(len(data), most)) if (sample := data[index]).image.shape == first.shape]
     return [found[index % len(found)] for index in range(most)]
 
 

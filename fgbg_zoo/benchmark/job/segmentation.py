@@ -47,6 +47,9 @@ def score(
     place = scoring_device(model.device)
     metrics = make_metrics(settings["metrics"], "segmentation", place, outcome)
     labelled = Labelled(data, settings, model.device, group)
+    if model.spec.told:
+        outcome.settings["told"] = "captions"
+        outcome.notes.append("was told what each picture shows, by its caption")
     scores = Scores(metrics)
     with helper.scoring(scores) if helper and place.type == "cpu" else Overlapped(scores.add) as add:
         for names, probabilities, masks in predictions(model, labelled, settings):
@@ -121,6 +124,6 @@ def predictions(
     for batch in batches(samples, samples.batch):
         assert batch.masks is not None
         masks = batch.masks.to(model.device)
-        found = segment(model, batch.images, may_split=settings["batch_size"] is None)
+        found = segment(model, batch.images, batch.captions, may_split=settings["batch_size"] is None)
         h, w = masks.shape[-2:]
         yield batch.names, resize(found, (h, w)).clamp(0, 1), masks

@@ -9,6 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from fgbg_zoo.benchmark.job.batches import segment
 from fgbg_zoo.benchmark.results import Sheet
 from fgbg_zoo.data.base import Dataset
 from fgbg_zoo.data.pictures import resize
@@ -45,7 +46,7 @@ class SheetMaker:
             self.names.append(sample.name)
             self._add("picture", sample.image)
             self._add("truth", sample.mask)
-            self._add("mask", model.segment(sample.image[None])[0].cpu())
+            self._add("mask", segment(model, sample.image[None], [sample.caption], may_split=False)[0].cpu())
 
     def add_layers(self, layers: Layers) -> None:
         """Add rows of generated layers, until they are full."""

@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import ValidationError
 from torch import Tensor
 from torch import nn
 
@@ -23,6 +24,7 @@ from fgbg_zoo_concept_distillation import tokens
 from fgbg_zoo_concept_distillation.architecture import PipelineArchitecture
 from fgbg_zoo_concept_distillation.concepts import Concept
 from fgbg_zoo_concept_distillation.concepts import check_concept
+from fgbg_zoo_concept_distillation.concepts import concept_of
 from fgbg_zoo_concept_distillation.concepts import groups
 from fgbg_zoo_concept_distillation.concepts import recognise
 from fgbg_zoo_concept_distillation.geometry import Canvas
@@ -110,8 +112,11 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         *,
         concept: str | None = None,
         prompt: str | None = None,
+        caption: str | None = None,
         mode: str | None = None,
         seed: int = 0,
+        times: int | None = None,
+        steps: int | None = None,
         **options: Any,
     ) -> Tensor:
         """Masks by one of the stages.
@@ -121,8 +126,11 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             concept: what to look for; a student does not ask. ``None``: the only one that the model knows, or for each
                 picture the one that it sees in it (`recognise`).
             prompt: with the concept's words in it; "a photo of a ..." if ``None``.
+            caption: "a photo of a ...", which names the concept where ``concept`` does not.
             mode: one of `MODES`; ``None`` for the last stage that there is.
             seed: of the noise, which is the same for all pictures.
+            times: noise levels that preliminary masks look at, the smallest ones; the config's, 40, if ``None``.
+            steps: of filling in backgrounds; the config's, 50, if ``None``.
             **options: none.
 
         Returns:
@@ -142,16 +150,34 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
                     f"The model has no {mode.replace('-', ' ')}; other modes: {', '.join(MODES[1:4])}."
                 )
             return student.segment(images)
+        work = self._with(times, steps)
         canvas = to_canvas(images, self.architecture.pipeline.size, self.pipeline.factor, self.architecture.geometry)
         latents = self.pipeline.encode(canvas.pictures)
-        asked = self._concepts(latents, concept, prompt, seed)
+        asked = self._concepts(latents, self._named(caption) if concept is None else concept, prompt, seed)
         masks = [torch.empty(0)] * len(images)
         for each, places in groups(asked).items():
             part = canvas[places]
-            found = self.masks(part, latents[places], each, mode, [seed] * len(places))
+            found = work.masks(part, latents[places], each, mode, [seed] * len(places))
             for place, mask in zip(places, part.back(found[:, None]), strict=True):
                 masks[place] = mask
         return torch.stack(masks).to(images.dtype)
+
+    def _with(self, times: int | None, steps: int | None) -> ConceptDistillation:
+        """The same networks with other settings."""
+        if times is None and steps is None:
+            return self
+        a, made = self.architecture, copy.copy(self)
+        maps = a.maps if times is None else {**a.maps.model_dump(), "times": times}
+        refine = a.refine if steps is None else {**a.refine.model_dump(), "steps": steps}
+        try:
+            made.architecture = a.model_copy(
+                update={"maps": MapSettings.model_validate(maps), "refine": RefineSettings.model_validate(refine)}
+            )
+        except ValidationError as error:
+            found = error.errors()[0]
+            where = ".".join(map(str, found["loc"])) or "times"
+            raise InputError(f"{where}: {found['msg'].removeprefix('Value error, ')}.") from error
+        return made
 
     def masks(self, canvas: Canvas, latents: Tensor, concept: Concept, mode: str, seeds: Sequence[int]) -> Tensor:
         """(B,k,k) bool masks of a concept on canvases, by a mode that needs no student.
@@ -173,8 +199,8 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
     def preliminary(self, canvas: Canvas, latents: Tensor, concept: Concept, seeds: Sequence[int]) -> Tensor:
         """(B,h,h) bool preliminary masks, of the latents' size; arguments as in `masks`."""
         settings = self.architecture.maps
-        context = self.pipeline.embed([concept.prompt])
         weights = tokens.token_weights(self.pipeline.tokenizer, concept.prompt, concept.words).to(latents.device)
+        context = self.pipeline.embed([concept.prompt])
         maps = attention_maps(self.pipeline, latents, context, weights, seeds=seeds, settings=settings)
         return preliminary_mask(maps, settings, canvas.valid(maps.shape[-1]))
 
@@ -251,6 +277,15 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         image = pictures / 2 + 0.5
         background = mask * (filled / 2 + 0.5) + (1 - mask) * image
         return Layers(image, mask * image, background, mask)
+
+    def _named(self, caption: str | None) -> str | None:
+        if caption is None:
+            return None
+        a = self.architecture
+        if found := concept_of(caption, a.concepts if a.closed else ()):
+            return found
+        known = f" of {', '.join(a.concepts)}" if a.closed else ""
+        raise InputError(f"The caption '{caption}' names no concept{known}; say it, as concept='bird'.")
 
     def _concepts(self, latents: Tensor, concept: str | None, prompt: str | None, seed: int) -> list[Concept]:
         known = self.architecture.concepts

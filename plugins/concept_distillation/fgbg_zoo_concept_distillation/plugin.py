@@ -45,8 +45,11 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         segment_options=(
             Option("concept", help="what to look for: a word, or several with commas between them"),
             Option("prompt", help="a text with the concept in it; 'a photo of a ...' if left out"),
+            Option("caption", help="'a photo of a ...': names the concept where it is not said"),
             Option("mode", choices=MODES, help="which stage's masks; the last one that the model has if left out"),
             Option("seed", "int", 0, help="of the noise that masks are found by"),
+            Option("times", "int", help="noise levels that are looked at, 40 if left out; fewer are faster"),
+            Option("steps", "int", help="of filling in backgrounds, 50 if left out; fewer are faster"),
         ),
         generate_options=(
             Option("concept", help="what the pictures show; if left out, all that the model knows, in turns"),
@@ -77,6 +80,7 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
             description=what,
             weights_of=scenes.name,
             segment_defaults={"mode": mode},
+            told="" if mode.endswith("student") else "caption",
         )
     yield ModelSpec(
         name="concept-distillation-sd14",

@@ -11,6 +11,7 @@ from typing import Any
 from typing import Final
 
 import torch
+from tokenizers import Encoding
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from torch import Tensor
@@ -104,7 +105,7 @@ def encode(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
     for prompt in prompts:
         if not prompt.strip():
             raise InputError("The prompt is empty; say what the picture shows, as 'a photo of a bird'.")
-        needed = len(tokenizer(prompt, padding=False, truncation=False).input_ids)
+        needed = len(_encoding(tokenizer, prompt).ids)
         if needed > tokenizer.model_max_length:
             raise InputError(
                 f"The prompt '{_short(prompt)}' needs {needed} tokens, and the tokenizer allows "
@@ -123,7 +124,7 @@ def positions(tokenizer: Any, prompt: str, word: str) -> list[int]:
         InputError: if the prompt does not have the word, or the word is longer than the tokenizer allows.
     """
     limit = tokenizer.model_max_length
-    pieces = len(tokenizer(word, padding=False, truncation=False).input_ids) - 2
+    pieces = len(_encoding(tokenizer, word).ids) - 2
     if pieces > limit - 2:
         raise InputError(
             f"The word '{_short(word)}' makes {pieces} tokens, and the tokenizer allows {limit - 2}; use a shorter one."
@@ -131,8 +132,7 @@ def positions(tokenizer: Any, prompt: str, word: str) -> list[int]:
     found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", prompt, re.IGNORECASE)
     if found is None:
         raise InputError(f"The word '{_short(word)}' is not in the prompt '{_short(prompt)}'; use one that has it.")
-    encoded = tokenizer(prompt, padding=False, truncation=False, return_offsets_mapping=True)
-    spans = enumerate(encoded["offset_mapping"])
+    spans = enumerate(_encoding(tokenizer, prompt).offsets)
     return [place for place, (start, end) in spans if start < found.end() and end > found.start()]
 
 
@@ -143,6 +143,14 @@ def token_weights(tokenizer: Any, prompt: str, concept: str) -> Tensor:
         places = positions(tokenizer, prompt, word)
         weights[places] += 1 / len(places)
     return weights
+
+
+def _encoding(tokenizer: Any, text: str) -> Encoding:
+    """The tokens of a text, with start and end, however many; transformers' own call warns of long ones."""
+    core: Tokenizer = tokenizer.backend_tokenizer
+    core.no_truncation()
+    core.no_padding()
+    return core.encode(text)
 
 
 def _vocabulary(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
