@@ -24,7 +24,17 @@ ILGAN_ON_CUB = {
     "ILGAN": (0.943, 0.697, 0.817),
 }
 ILGAN_FID = {"FineGAN": (23.0, 54.9, 24.8), "OneGAN": (20.5, 48.7, 24.2), "ILGAN": (12.9, 59.3, 19.0)}
+STAGES = {
+    "M_pre": (0.835, 0.290, 0.557),
+    "M_crop": (0.900, 0.307, 0.600),
+    "U-Net on M_pre": (0.917, 0.665, 0.782),
+    "M": (0.924, 0.636, 0.774),
+    "U-Net on D_s": (0.952, 0.751, 0.848),
+    "U-Net on D_s and D'_s": (0.956, 0.772, 0.860),
+}
+BOXES = {"Dogs": (43.1, 0.638), "Cars": (13.4, 0.552), "Human3.6m": (63.7, 0.692)}
 DRC = {"all": (0.564, 0.717, 0.724), "held-out": (0.546, 0.723, 0.708)}
+PLAIN = {"accuracy": "accuracy", "iou_pooled": "iou", "miou": "mean_iou"}
 DATA = ("CUB", "Dogs", "Cars")
 
 
@@ -66,6 +76,51 @@ def test_the_numbers_of_ilgan_on_generation():
     assert fid == {(model, data): v for model, row in ILGAN_FID.items() for data, v in zip(DATA, row, strict=True)}
     iou = {row.model: row.metrics["iou"] for row in found.rows if "iou" in row.metrics}
     assert iou == {"FineGAN": 0.445, "OneGAN": 0.555, "ILGAN": 0.697}
+
+
+def test_the_numbers_of_concept_distillation_on_segmentation():
+    found, theirs = source("concept-distillation-segmentation"), dict(ILGAN_ON_CUB)
+    del theirs["OneGAN"]  # of another table
+    rows = {row.model: row.metrics for row in found.rows}
+    values = {name: tuple(row.get(one, row.get(plain)) for one, plain in PLAIN.items()) for name, row in rows.items()}
+    assert values == theirs | {name: STAGES[name] for name in ("U-Net on D_s", "U-Net on D_s and D'_s")}
+    assert [row.model for row in found.rows if row.supervision != "unsupervised"] == ["U-Net"]
+
+
+def test_the_numbers_of_the_stages_of_concept_distillation():
+    rows = source("concept-distillation-stages").rows
+    assert {row.model: tuple(map(row.metrics.get, PLAIN)) for row in rows} == STAGES
+    assert [row.model for row in rows if "not of the same pixels" in row.note] == ["M_pre", "M_crop"]
+
+
+@pytest.mark.parametrize("name", ["concept-distillation-segmentation", "concept-distillation-stages"])
+def test_what_is_called_pooled_can_be_pooled(name):
+    for row in source(name).rows:
+        accuracy, iou, miou = map(row.metrics.get, PLAIN)
+        if miou is not None:
+            assert pooled_miou(accuracy, iou) == pytest.approx(miou, abs=0.002)
+        if "mean_iou" in row.metrics and len(row.metrics) == 3:
+            assert pooled_miou(accuracy, row.metrics["iou"]) != pytest.approx(row.metrics["mean_iou"], abs=0.002)
+
+
+def pooled_miou(accuracy: float, iou: float) -> float:
+    """By the shares of all pixels that are rightly foreground, rightly background, and wrong."""
+    wrong = 1 - accuracy
+    foreground = wrong * iou / (1 - iou)
+    background = 1 - wrong - foreground
+    return (iou + background / (background + wrong)) / 2
+
+
+def test_the_numbers_of_concept_distillation_on_generation_keep_boxes_and_masks_apart():
+    rows = source("concept-distillation-generation").rows
+    ours = {row.data: row for row in rows if row.model == "Concept distillation (D_s)"}
+    assert ours.pop("CUB").metrics == {"fid": 9.8, "iou_pooled": 0.751}
+    assert {data: tuple(map(row.metrics.get, ("fid", "iou"))) for data, row in ours.items()} == BOXES
+    assert all(row.note == "IoU of bounding boxes, not of masks" for row in ours.values())
+    others = [row for row in rows if row.model in ILGAN_FID]
+    fid = {(row.model, row.data): row.metrics["fid"] for row in others}
+    assert fid == {(model, data): v for model, row in ILGAN_FID.items() for data, v in zip(DATA, row, strict=True)}
+    assert {row.model for row in others if row.supervision == "weak"} == {"FineGAN", "OneGAN"}
 
 
 def test_the_numbers_of_drc_stand_beside_ilsgan():

@@ -1,4 +1,4 @@
-"""Tiny trainings of the layered GANs in processes of their own, which kill themselves at a moment, or are killed.
+"""Tiny trainings in processes of their own, which kill themselves at a moment, or are killed.
 
 As a script it imports everything once and then forks a process for each training that it is asked for.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,31 @@ SETTINGS = {
     "ilgan": {**SHARED, "alternate_from": 0.34, "alternate_every": 0.34, "alternate_steps": 3},  # rounds of 2 steps
     "ilsgan": {**SHARED, "independence": "gaussian", "independence_first": 0.2, "independence_images": 12},
 }
+SETTINGS["concept-distillation"] = {
+    "device": "cpu",
+    "precision": "fp32",
+    "checkpoint_every": 2,
+    "sample_every": 3,
+    "log_every": 1,
+    "tensorboard": False,
+    "foundation": {
+        "picture_size": 32,
+        "autoencoder": {"size": 16, "widths": [8, 8], "groups": 4, "channels": 4, "steps": 4, "batch_size": 4},
+        "diffusion": {
+            "widths": [8, 16], "groups": 4, "heads": 2, "text_width": 16, "text_length": 14,
+            "steps": 4, "batch_size": 4,
+        },
+    },
+    "maps": {"times": 2},
+    "refine": {"steps": 2},
+    "tuning": {"steps": 4, "batch_size": 4, "pictures": 12},
+    "student": {"steps": 4, "batch_size": 4, "synthetic": 6, "network": {"size": 16, "width": 2}, "compare": True},
+}
+TRAINERS = {
+    "ilgan": "fgbg_zoo_ilgan.trainer:ILGANTrainer",
+    "ilsgan": "fgbg_zoo_ilsgan.trainer:ILSGANTrainer",
+    "concept-distillation": "fgbg_zoo_concept_distillation.trainer:ConceptTrainer",
+}
 Moment = tuple[str, ...]
 """``("event", stage, kind, step)``; ``("file", NAME)`` and ``("folder", NAME)``: written, about to get its name;
 ``("after", SECONDS)``: killed by another process."""
@@ -55,10 +81,10 @@ class Trainings:
     """Runs trainings, one at a time, until the ``with`` block ends.
 
     Args:
-        photographs: a folder of pictures to train on.
+        photographs: a folder of pictures to train on; the first scenes, with their captions, if ``None``.
     """
 
-    def __init__(self, photographs: Path) -> None:
+    def __init__(self, photographs: Path | None = None) -> None:
         self._photographs = photographs
 
     def __enter__(self) -> Self:
@@ -78,7 +104,7 @@ class Trainings:
         """Train to the end or to a moment.
 
         Args:
-            method: ``"ilgan"`` or ``"ilsgan"``.
+            method: one of `TRAINERS`.
             out: the training's folder.
             moment: when it is killed; never if empty.
 
@@ -87,17 +113,19 @@ class Trainings:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([method, str(self._photographs), str(out), moment]) + "\n")
+        self._process.stdin.write(
+            json.dumps([method, self._photographs and str(self._photographs), str(out), moment]) + "\n"
+        )
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
 
 def serve() -> None:
-    import fgbg_zoo_ilgan.trainer
-    import fgbg_zoo_ilsgan.trainer
-    import torchmetrics  # noqa: F401 (imported before processes are forked)
+    import diffusers  # noqa: F401 (imported before processes are forked)
+    import torchmetrics  # noqa: F401
+    import transformers  # noqa: F401
 
-    trainers = {"ilgan": fgbg_zoo_ilgan.trainer.ILGANTrainer, "ilsgan": fgbg_zoo_ilsgan.trainer.ILSGANTrainer}
+    trainers = {name: pkgutil.resolve_name(target) for name, target in TRAINERS.items()}
     for line in sys.stdin:
         method, photographs, out, moment = json.loads(line)
         process = os.fork()
@@ -118,7 +146,7 @@ def kill_after(process: int, seconds: float) -> None:
     os.kill(process, signal.SIGKILL)
 
 
-def train(trainer: Any, settings: dict[str, Any], photographs: str, out: str, moment: list[str]) -> None:
+def train(trainer: Any, settings: dict[str, Any], photographs: str | None, out: str, moment: list[str]) -> None:
     """Train in this process, which ends."""
     import torch
 
@@ -126,7 +154,10 @@ def train(trainer: Any, settings: dict[str, Any], photographs: str, out: str, mo
 
     torch.set_num_threads(1)
     try:
-        data = fgbg_zoo.open_dataset("folder", photographs, split="all")
+        if photographs is None:
+            data = fgbg_zoo.open_dataset("scenes", split="train", size=32, length=12)
+        else:
+            data = fgbg_zoo.open_dataset("folder", photographs, split="all")
         die_when_named(moment)
         trainer("small", **settings).fit(data, out, on_event=lambda event: die_at(event, moment))
     except BaseException as error:

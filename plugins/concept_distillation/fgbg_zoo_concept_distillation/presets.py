@@ -11,7 +11,7 @@ SMALL: Final[dict[str, Any]] = {
         "autoencoder": {"steps": 1500, "lr": 2e-3, "decay_from": 0.5},
         "diffusion": {"steps": 13_000, "lr": 1.5e-3, "decay_from": 0.5},
     },
-    "tuning": {"steps": 3000, "batch_size": 32, "lr": 2e-4, "decay_from": 0.5, "pictures": 3072, "ema_decay": 0.998},
+    "tuning": {"steps": 2000, "batch_size": 32, "lr": 2e-4, "decay_from": 0.5, "pictures": 3072, "ema_decay": 0.998},
     "student": {
         "steps": 2500,
         "lr": 2e-3,
@@ -20,7 +20,6 @@ SMALL: Final[dict[str, Any]] = {
         "synthetic": 1024,
         "compare": True,
     },
-    "maps": {"resize": "bicubic"},
     "precision": "bf16",
 }
 """A pipeline of 32 pixels, for captioned pictures and one processor core."""
