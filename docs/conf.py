@@ -3,6 +3,7 @@
 import typing
 from pathlib import Path
 
+from fgbg_zoo_concept_distillation.settings import ConceptSettings
 from fgbg_zoo_seigan.config import Architecture
 from fgbg_zoo_seigan.config import SeiganSettings
 
@@ -39,11 +40,14 @@ def _table(model: type, without: frozenset[str] = frozenset()) -> str:
     return "\n".join(rows) + "\n"
 
 
+_GROUPS = ("tuning", "student", "maps", "refine", "foundation")  # of concept distillation's settings
 _generated = Path(__file__).parent / "_generated"
 _generated.mkdir(exist_ok=True)
 for _name, _text in {
     "loop": _table(LoopSettings),
     "seigan": _table(SeiganSettings, frozenset(LoopSettings.model_fields)),
     "seigan_architecture": _table(Architecture),
+    "concept": _table(ConceptSettings, frozenset({*LoopSettings.model_fields, *_GROUPS}) - {"steps"}),
+    **{f"concept_{group}": _table(ConceptSettings.model_fields[group].annotation) for group in _GROUPS[:-1]},
 }.items():
     (_generated / f"{_name}.md").write_text(_text)

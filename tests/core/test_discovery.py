@@ -32,7 +32,7 @@ def fgbg_zoo_models():
 def fgbg_zoo_datasets():
     yield DatasetSpec(name="goods", target="nowhere:Goods")
 """
-OWN = ["grabcut", "mean-mask"]
+OWN = ["colour-distance", "grabcut", "mean-mask"]
 
 
 def install(site, name, text, **keywords):

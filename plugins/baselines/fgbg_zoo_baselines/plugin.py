@@ -22,6 +22,17 @@ _GRABCUT = """@article{rother2004grabcut,
   doi     = {10.1145/1015706.1015720}
 }"""
 
+_OTSU = """@article{otsu1979threshold,
+  title   = {A Threshold Selection Method from Gray-Level Histograms},
+  author  = {Otsu, Nobuyuki},
+  journal = {IEEE Transactions on Systems, Man, and Cybernetics},
+  volume  = {9},
+  number  = {1},
+  pages   = {62--66},
+  year    = {1979},
+  doi     = {10.1109/TSMC.1979.4310076}
+}"""
+
 
 @hookimpl
 def fgbg_zoo_methods() -> Iterable[MethodSpec]:
@@ -46,6 +57,15 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         ),
         baseline=True,
     )
+    yield MethodSpec(
+        name="colour-distance",
+        target="fgbg_zoo_baselines.colour_distance:ColourDistance",
+        title="A Threshold Selection Method from Gray-Level Histograms, of the distance to the border's mean colour",
+        paper="https://doi.org/10.1109/TSMC.1979.4310076",
+        citation=_OTSU,
+        license="Apache-2.0",
+        baseline=True,
+    )
 
 
 @hookimpl
@@ -62,5 +82,12 @@ def fgbg_zoo_models() -> Iterable[ModelSpec]:
         method="grabcut",
         license="Apache-2.0",
         description="baseline without training: OpenCV's GrabCut from a rectangle just inside the picture",
+        config={},
+    )
+    yield ModelSpec(
+        name="colour-distance",
+        method="colour-distance",
+        license="Apache-2.0",
+        description="baseline without training: far from the mean colour of the picture's border",
         config={},
     )
