@@ -22,13 +22,11 @@ class Batch(NamedTuple):
         images: (B,3,H,W) float32 in [0,1].
         masks: (B,1,H,W) float32, 0 or 1, or ``None`` where they are not known.
         names: of the samples.
-        captions: of the samples, ``None`` where one has none.
     """
 
     images: Tensor
     masks: Tensor | None
     names: tuple[str, ...]
-    captions: tuple[str | None, ...] = ()
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -45,8 +43,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         )
     masks = [sample.mask for sample in samples if sample.mask is not None]
     images = torch.stack([sample.image for sample in samples])
-    names, captions = (tuple(getattr(sample, what) for sample in samples) for what in ("name", "caption"))
-    return Batch(images, torch.stack(masks) if masks else None, names, captions)
+    return Batch(images, torch.stack(masks) if masks else None, tuple(sample.name for sample in samples))
 
 
 def batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:

@@ -95,6 +95,7 @@ class Labelled:
         batch: how many are computed at once.
         seen: how many samples there are, labelled or not, as far as iterated.
         order: the place of each labelled sample's name.
+        captions: of each labelled sample, by name.
     """
 
     def __init__(self, data: Dataset, settings: dict[str, Any], device: torch.device, group: Group) -> None:
@@ -104,6 +105,7 @@ class Labelled:
         self.batch = batch_size(settings, device, *data[0].image.shape[-2:]) if self.indices else 1
         self.seen = 0
         self.order: dict[str, int] = {}
+        self.captions: dict[str, str | None] = {}
 
     def __iter__(self) -> Iterator[Sample]:
         for index in self.indices:
@@ -114,6 +116,7 @@ class Labelled:
             name = sample.name or str(index)
             if self.order.setdefault(name, index) != index:
                 raise two_of_one_name(self.data, name)
+            self.captions[name] = sample.caption
             yield replace(sample, name=name)
 
 
@@ -124,6 +127,7 @@ def predictions(
     for batch in batches(samples, samples.batch):
         assert batch.masks is not None
         masks = batch.masks.to(model.device)
-        found = segment(model, batch.images, batch.captions, may_split=settings["batch_size"] is None)
+        captions = [samples.captions[name] for name in batch.names]
+        found = segment(model, batch.images, captions, may_split=settings["batch_size"] is None)
         h, w = masks.shape[-2:]
         yield batch.names, resize(found, (h, w)).clamp(0, 1), masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
 WORDS = ["a", "photo", "of", "bird", "background", "human", "with", "arms", "and", "legs", "dog"]
 
 
-def architecture(size: int = 64, length: int = 77, **unet: Any) -> PipelineArchitecture:
+def make_architecture(size: int = 64, length: int = 77, **unet: Any) -> PipelineArchitecture:
     """Stable Diffusion's, with four levels, sixteen layers of cross-attention and a latent factor of eight."""
     tokenizer = TokenizerArchitecture(merges=tokens.merges_of_words(WORDS), length=length)
     vocabulary = len(tokens.build_tokenizer(tokenizer))
@@ -56,7 +57,13 @@ def architecture(size: int = 64, length: int = 77, **unet: Any) -> PipelineArchi
 
 
 @pytest.fixture(scope="session")
+def architecture() -> Callable[..., PipelineArchitecture]:
+    """Makes the architecture of a pipeline."""
+    return make_architecture
+
+
+@pytest.fixture(scope="session")
 def pipeline() -> LatentDiffusion:
     """One that the tests do not change."""
     torch.manual_seed(0)
-    return LatentDiffusion(architecture()).eval().requires_grad_(False)
+    return LatentDiffusion(make_architecture()).eval().requires_grad_(False)

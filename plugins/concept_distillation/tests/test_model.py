@@ -30,8 +30,6 @@ from fgbg_zoo.errors import WeightsNotFoundError
 from fgbg_zoo.spec import ModelSpec
 from fgbg_zoo.testing.hub import HubServer
 
-from .conftest import architecture
-
 QUICK = {"maps": {"times": 2}, "refine": {"steps": 2}}
 
 
@@ -43,7 +41,7 @@ def wrapped(network) -> fgbg_zoo.interfaces.Model:
 
 
 @pytest.fixture(scope="module")
-def network() -> ConceptDistillation:
+def network(architecture) -> ConceptDistillation:
     torch.manual_seed(0)
     student = {"size": 32, "width": 4}
     return ConceptDistillation(
@@ -63,7 +61,7 @@ def model(network):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, architecture):
     torch.manual_seed(1)
     return save_pipeline(LatentDiffusion(architecture()), tmp_path_factory.mktemp("saved") / "pipeline")
 
@@ -155,7 +153,7 @@ def test_it_is_the_same_after_saving(model, tmp_path) -> None:
         assert torch.equal(one, other)
 
 
-def test_a_pipeline_in_a_folder_is_read_as_it_was_saved(folder) -> None:
+def test_a_pipeline_in_a_folder_is_read_as_it_was_saved(folder, architecture) -> None:
     torch.manual_seed(1)
     original = LatentDiffusion(architecture()).eval()
     found = open_pipeline(folder)
@@ -219,7 +217,7 @@ def test_pipelines_that_are_none_are_refused(folder, tmp_path) -> None:
         open_pipeline(pickled)
 
 
-def test_parts_of_other_kinds_are_refused(folder, tmp_path) -> None:
+def test_parts_of_other_kinds_are_refused(folder, tmp_path, architecture) -> None:
     torch.manual_seed(2)
     with pytest.raises(SnapshotError, match="9 channels"):
         LatentDiffusion(architecture(in_channels=9))
@@ -248,7 +246,7 @@ def test_stable_diffusion_is_not_here_offline(monkeypatch, tmp_path) -> None:
 
 
 @pytest.fixture
-def stable_diffusion(tmp_path):
+def stable_diffusion(tmp_path, architecture):
     """Stable Diffusion's levels and layers at 512 pixels, with few channels."""
     torch.manual_seed(0)
     return save_pipeline(LatentDiffusion(architecture(size=512)), tmp_path / "stable-diffusion")

@@ -22,8 +22,6 @@ from fgbg_zoo.data.pictures import write_png
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import UsageError
 
-from .conftest import architecture
-
 TINY = {
     "device": "cpu",
     "precision": "fp32",
@@ -151,7 +149,7 @@ def test_the_papers_student_has_31_million_parameters() -> None:
     assert Student(size=32, width=2)(torch.zeros(1, 3, 50, 34)).shape == (1, 1, 50, 34)
 
 
-def test_a_velocity_predicting_pipeline_survives_saving(tmp_path) -> None:
+def test_a_velocity_predicting_pipeline_survives_saving(tmp_path, architecture) -> None:
     a = architecture()
     velocity = a.model_copy(update={"scheduler": {**a.scheduler, "prediction_type": "v_prediction"}})
     found = open_pipeline(save_pipeline(LatentDiffusion(velocity), tmp_path / "pipeline"))
