@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Allocated(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The ``most`` bytes at once of tensors that are made within a block; views, and what a kernel uses, do not count."""
+    """The ``most`` bytes at once of tensors that are made within a block, but for what kernels use inside."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -26,18 +26,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from typing import Final
+from typing import Literal
 
 import speed_accelerator
+import stable_diffusion
 import torch
 from allocated import Allocated
 from fgbg_zoo_concept_distillation import tokens
-from fgbg_zoo_concept_distillation.architecture import PipelineArchitecture
-from fgbg_zoo_concept_distillation.architecture import TokenizerArchitecture
 from fgbg_zoo_concept_distillation.attention import capturing
 from fgbg_zoo_concept_distillation.foundation import small_architecture
 from fgbg_zoo_concept_distillation.model import ConceptDistillation
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
-from fgbg_zoo_concept_distillation.pipeline import build_parts
 from fgbg_zoo_concept_distillation.pipeline import predict
 from fgbg_zoo_concept_distillation.preliminary import CHUNK
 from fgbg_zoo_concept_distillation.preliminary import MapSettings
@@ -47,13 +46,13 @@ from fgbg_zoo_concept_distillation.trainer import ConceptTrainer
 from speed_networks import compared
 from speed_networks import in_turns
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 import fgbg_zoo
 from fgbg_zoo import registry
 from fgbg_zoo.cli import console
 
 MODEL: Final = "concept-distillation-scenes"
+MASKS: Final = "masks, Stable Diffusion 1.4"
 PICTURES: Final = 8
 LIMITS: Final = {"time": 1.1, "captured": 1.0}
 
@@ -79,18 +78,27 @@ class Work:
 
     def forwards(self) -> None:
         """The same forwards, without capturing."""
-        count = len(times_of(self.pipeline, self.settings))
+        shape = (len(self.times), *self.latents.shape[1:])
         random = [torch.Generator().manual_seed(seed) for seed in range(len(self.latents))]
-        noises = torch.cat([torch.randn(count, *self.latents.shape[1:], generator=each) for each in random])
-        for part in torch.split(torch.arange(len(noises)), CHUNK):
-            predict(self.pipeline.unet, *self.noisy(part, noises[part]), self.context)
+        noises = torch.cat([torch.randn(shape, generator=each) for each in random])
+        for pairs in torch.split(torch.arange(len(noises)), CHUNK):
+            predict(self.pipeline.unet, *self.noisy(pairs, noises[pairs]), self.context)
+
+    @property
+    def times(self) -> Tensor:
+        """What each picture is looked at."""
+        return times_of(self.pipeline, self.settings).repeat(self.settings.repeats)
+
+    def owners(self) -> tuple[Tensor, int]:
+        """Which pictures a batch of forwards is of, where it is of the most, and how many these are."""
+        pictures = (torch.arange(CHUNK) + len(self.times) - 1) // len(self.times)
+        return pictures.to(self.latents.device), int(pictures[-1]) + 1
 
     def noisy(self, pairs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Noisy latents of pairs of a picture and a time, and the times."""
-        times = times_of(self.pipeline, self.settings)
-        t = times[pairs % len(times)].to(self.latents.device)
-        own = self.latents[(pairs // len(times)).to(self.latents.device)]
-        return self.pipeline.add_noise(own, noise.to(self.latents), t).to(self.latents.dtype), t
+        device, times = self.latents.device, self.times
+        t, own = times[pairs % len(times)].to(device), self.latents[(pairs // len(times)).to(device)]
+        return self.pipeline.add_noise(own.float(), noise.to(device), t).to(own.dtype), t
 
 
 def work_of(name: str, pipeline: LatentDiffusion, settings: MapSettings, concept: str, note: str = "") -> Work:
@@ -112,55 +120,30 @@ def bundled(device: torch.device) -> Work:
     return work_of("small", pipeline, configured.maps, "star", f"random weights: {MODEL} is not bundled")
 
 
-def stable_diffusion() -> PipelineArchitecture:
-    """Version 1.4's, but for its vocabulary: without merges every letter is a token."""
-    tokenizer = TokenizerArchitecture(merges=())
-    vocabulary = len(tokens.build_tokenizer(tokenizer))
-    vae = {
-        "sample_size": 512,
-        "block_out_channels": [128, 256, 512, 512],
-        "layers_per_block": 2,
-        "down_block_types": ["DownEncoderBlock2D"] * 4,
-        "up_block_types": ["UpDecoderBlock2D"] * 4,
-        "latent_channels": 4,
-        "scaling_factor": 0.18215,
-    }
-    text_encoder = {
-        "vocab_size": vocabulary,
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "bos_token_id": vocabulary - 2,
-        "eos_token_id": vocabulary - 1,
-        "pad_token_id": vocabulary - 1,
-    }
-    unet = {"sample_size": 64, "cross_attention_dim": 768}  # the rest is diffusers' default
-    return PipelineArchitecture(unet=unet, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer)
-
-
-def untrained(architecture: PipelineArchitecture, device: torch.device, dtype: torch.dtype) -> LatentDiffusion:
-    """A pipeline of random weights, which are drawn on the device."""
-    with torch.device(device):
-        parts = build_parts(architecture)
-    return LatentDiffusion(architecture, parts).to(dtype).eval().requires_grad_(False)
-
-
 def measure(device: torch.device, turns: int) -> dict[str, Any]:
     """Everything, printed as it is found."""
     small, on_device = bundled(device), device.type == "cuda"
-    pipeline = untrained(stable_diffusion(), device if on_device else torch.device("meta"), torch.bfloat16)
+    rows = shown("s", [capturing_time(small, turns)])
+    memory = shown("kb", [*captured(small), forwards(small)])
+    shape, where = stable_diffusion.version_1_4(), device if on_device else torch.device("meta")
+    pipeline = stable_diffusion.untrained(shape, where, torch.bfloat16)
     large = work_of("Stable Diffusion 1.4", pipeline, MapSettings(), "bird", "random weights")
-    rows, memory = [capturing_time(small, turns)], [*captured(small), forwards(small), *captured(large)]
+    memory += shown("kb", captured(large))
     if on_device:
-        rows += [capturing_time(large, turns), masks(pipeline, speed_accelerator.product_rate(device), turns)]
-        memory.append(forwards(large))
+        rows += shown("s", [capturing_time(large, turns)])
+        memory += shown("kb", [forwards(large)])
+        rows += shown("s", [masks(pipeline, speed_accelerator.product_rate(device), turns)])
     else:
-        rows.append({"what": "masks, Stable Diffusion 1.4", "against": "skipped: it needs an accelerator"})
-    further = {"against": "against", "ratio": "ratio", "limit": "limit", "note": "note"}
-    console.print_table({"what": "what", "s": "s", "bare_s": "its s", **further}, rows)
-    console.print_table({"what": "what", "kb": "kB", "bare_kb": "its kB", **further}, memory)
+        rows += shown("s", [{"what": MASKS, "against": "skipped: it needs an accelerator"}])
     return {"device": str(device), "threads": torch.get_num_threads(), "rows": rows, "memory": memory}
+
+
+def shown(unit: Literal["s", "kb"], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, printed."""
+    title = {"s": "s", "kb": "kB"}[unit]
+    columns = {"what": "what", unit: title, "against": "against", f"bare_{unit}": f"its {title}", "ratio": "ratio"}
+    console.print_table({**columns, "limit": "limit", "note": "note"}, rows)
+    return rows
 
 
 @torch.inference_mode()
@@ -176,7 +159,7 @@ def captured(work: Work) -> list[dict[str, Any]]:
     """What is captured in a batch of forwards: what is kept, and the most of it while maps are made."""
     side = work.latents.shape[-1]
     with capturing(work.pipeline.unet, work.context, work.weights, side, work.settings.sides) as capture:
-        capture.begin(CHUNK, work.latents.device)
+        capture.begin(*work.owners())
         kept = sum(each.untyped_storage().nbytes() for each in capture.sums.values())
         with Allocated() as making:
             capture.maps(side, work.settings.resize)
@@ -196,7 +179,7 @@ def forwards(work: Work) -> dict[str, Any]:
     with Allocated() as plain:
         predict(unet, noisy, t, work.context)
     with Allocated() as ours, capturing(unet, work.context, work.weights, side, work.settings.sides) as capture:
-        capture.begin(CHUNK, noisy.device)
+        capture.begin(*work.owners())
         predict(unet, noisy, t, work.context)
         capture.maps(side, work.settings.resize)
     row = in_memory(f"a batch of forwards, {work.name}", ours.most, plain.most, work.note)
@@ -215,16 +198,17 @@ def masks(pipeline: LatentDiffusion, ceiling: float, turns: int, pictures: int =
     model, weight, size = ConceptDistillation(pipeline), next(pipeline.unet.parameters()), pipeline.architecture.size
     images = torch.rand(pictures, 3, size, size).to(weight)
     way = partial(model.segment, images, concept="bird", mode="preliminary")
-    operations = pictures * operations_of_a_mask(pipeline.architecture, model.architecture.maps.times)
+    operations = pictures * stable_diffusion.operations(pipeline.architecture, model.architecture.maps.times)
     took = timed({"network": way}, weight.device, turns)["network"]
     seconds = statistics.median(took)
     share = operations / ceiling / seconds
     return {
-        "what": f"masks, {pictures} pictures",
+        "what": MASKS,
         "s": round(seconds, 3),
         "against": "its arithmetic at the ceiling",
         "bare_s": round(operations / ceiling, 3),
         "ratio": round(1 / share, 3),
+        "pictures": pictures,
         "images_per_s": round(pictures / seconds, 3),
         "tflops": round(operations / seconds / 1e12, 3),
         "ceiling_tflops": round(ceiling / 1e12, 1),
@@ -232,19 +216,6 @@ def masks(pipeline: LatentDiffusion, ceiling: float, turns: int, pictures: int =
         "all": {"network": [round(value, 4) for value in took]},
         "note": f"{pictures / seconds:.2f} images/s, {share:.1%} of the ceiling, {ceiling / 1e12:.0f} TFLOP/s",
     }
-
-
-@torch.no_grad()
-def operations_of_a_mask(architecture: PipelineArchitecture, times: int) -> int:
-    """Floating-point operations of the encoder and of so many forwards, two for a multiply-add."""
-    meta = torch.device("meta")
-    pipeline, size = untrained(architecture, meta, torch.float32), architecture.size
-    work = work_of("", pipeline, MapSettings(), "bird")
-    with FlopCounterMode(display=False) as forward:
-        predict(pipeline.unet, work.latents[:1], torch.zeros(1, device=meta), work.context)
-    with FlopCounterMode(display=False) as encoder:
-        pipeline.encode(torch.empty(1, 3, size, size, device=meta))
-    return times * int(forward.get_total_flops()) + int(encoder.get_total_flops())
 
 
 def timed(ways: Mapping[str, Callable[[], Any]], device: torch.device, turns: int) -> dict[str, list[float]]:

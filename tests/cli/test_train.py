@@ -47,6 +47,7 @@ def test_values_of_settings(cli, toy, tmp_path, text, value):
         (("toy", "--set", "seed=1", "--seed", "2"), "given twice"),
         (("toy", "--precision", "bf16"), "no setting 'precision'"),
         (("toy", "--preset", "huge"), "presets small, large, not 'huge'"),
+        (("toy", "--stage", "first"), "no setting 'stage'"),
         (("toi",), "Did you mean 'toy'?"),
         (("grabcut",), "has nothing to train"),
         (("toy", "--split", "trane"), "splits train, val, test"),

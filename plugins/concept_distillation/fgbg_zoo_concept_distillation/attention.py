@@ -22,27 +22,35 @@ _FURTHER: Final = 8  # channels: fused kernels want a multiple of 8
 
 
 class Capture:
-    """Adds up what the cross-attention layers of a U-Net pay to a concept, for each place, by the layers' sizes.
+    """Adds up what the cross-attention layers of a U-Net pay to a concept, for each picture, by the layers' sizes.
 
     Attributes:
-        sums: side -> (B,side*side) float32: summed over the layers of that side, each a mean over heads.
+        sums: side -> (P,side*side) float32: summed over the layers of that side, each a mean over heads, and over the
+            forwards of each picture.
+        owners: (B,) which picture each forward of the batch is of.
         layers: how many layers there are, of each side.
     """
 
     def __init__(self) -> None:
         self.sums: dict[int, Tensor] = {}
+        self.owners = torch.empty(0, dtype=torch.long)
         self.layers: dict[int, int] = {}
 
-    def begin(self, batch: int, device: torch.device) -> None:
-        """Forget what was captured, for a batch of so many."""
+    def begin(self, owners: Tensor, pictures: int) -> None:
+        """Forget what was captured; ``owners`` (B,) says which of the pictures each forward of a batch is of."""
+        self.owners = owners
         for side in self.layers:
-            if side in self.sums and len(self.sums[side]) == batch:
+            if side in self.sums and len(self.sums[side]) == pictures:
                 self.sums[side].zero_()
             else:
-                self.sums[side] = torch.zeros(batch, side * side, device=device)
+                self.sums[side] = torch.zeros(pictures, side * side, device=owners.device)
+
+    def add(self, side: int, attention: Tensor) -> None:
+        """Add (B,heads,N), what a layer pays to the concept."""
+        self.sums[side].index_add_(0, self.owners, attention.mean(1, dtype=torch.float32))
 
     def maps(self, side: int, mode: str = "nearest") -> Tensor:
-        """(B,side,side): the sum over all layers, each brought to ``side``.
+        """(P,side,side): the sum over all layers, each brought to ``side``.
 
         Resizing is linear, so layers of one size are summed before it.
         """
@@ -57,7 +65,9 @@ class Capture:
 
 
 @contextlib.contextmanager
-def capturing(unet: Any, context: Tensor, weights: Tensor, side: int, sides: Sequence[int] = ()) -> Iterator[Capture]:
+def capturing(
+    unet: Any, context: Tensor, weights: Tensor | None, side: int, sides: Sequence[int] = ()
+) -> Iterator[Capture]:
     """Let a U-Net's cross-attention attend to one prompt, and capture the attention to a concept, within a block.
 
     The prompt's keys and values are computed once; what the U-Net is called with as ``encoder_hidden_states`` is not
@@ -66,7 +76,7 @@ def capturing(unet: Any, context: Tensor, weights: Tensor, side: int, sides: Seq
     Args:
         unet: diffusers' ``UNet2DConditionModel``.
         context: (1,L,D), the prompt.
-        weights: (L,) the concept's weight of each token.
+        weights: (L,) the concept's weight of each token; ``None`` to capture nothing.
         side: of the latents, in cells.
         sides: the layers' sizes to capture; empty for all.
     """
@@ -78,7 +88,7 @@ def capturing(unet: Any, context: Tensor, weights: Tensor, side: int, sides: Seq
             processors[name] = processor
             continue
         own = side // 2 ** _level(name, len(unet.config["block_out_channels"]))
-        captured = not sides or own in sides
+        captured = weights is not None and (not sides or own in sides)
         processors[name] = _Concept(layer, context, weights, capture if captured else None, own)
         if captured:
             capture.layers[own] = capture.layers.get(own, 0) + 1
@@ -92,13 +102,14 @@ def capturing(unet: Any, context: Tensor, weights: Tensor, side: int, sides: Seq
 class _Concept:
     """A cross-attention layer's processor, as diffusers calls it."""
 
-    def __init__(self, layer: Any, context: Tensor, weights: Tensor, capture: Capture | None, side: int) -> None:
+    def __init__(self, layer: Any, context: Tensor, weights: Tensor | None, capture: Capture | None, side: int) -> None:
         self.capture, self.side = capture, side
-        key, value = layer.to_k(context), layer.to_v(context)
-        self.width = key.shape[-1] // layer.heads
-        concept = weights.to(value)[None, None, :, None].expand(1, layer.heads, -1, 1)
-        self.key = _padded(_heads(key, layer.heads), _FURTHER)
-        self.value = torch.cat([_heads(value, layer.heads), _padded(concept, _FURTHER - 1)], -1)
+        self.key, self.value = (_heads(part(context), layer.heads) for part in (layer.to_k, layer.to_v))
+        self.width = self.key.shape[-1]
+        if capture is not None and weights is not None:
+            concept = weights.to(self.value)[None, None, :, None].expand(1, layer.heads, -1, 1)
+            self.key = _padded(self.key, _FURTHER)
+            self.value = torch.cat([self.value, _padded(concept, _FURTHER - 1)], -1)
 
     def __call__(
         self,
@@ -108,11 +119,13 @@ class _Concept:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        query = _padded(_heads(attn.to_q(hidden_states), attn.heads), _FURTHER)
+        query = _heads(attn.to_q(hidden_states), attn.heads)
+        if self.capture is not None:
+            query = _padded(query, _FURTHER)
         key, value = (part.expand(len(query), -1, -1, -1) for part in (self.key, self.value))
         out = F.scaled_dot_product_attention(query, key, value, scale=self.width**-0.5)
         if self.capture is not None:
-            self.capture.sums[self.side].add_(out[..., self.width].float().mean(1))
+            self.capture.add(self.side, out[..., self.width])
         merged = rearrange(out[..., : self.width], "b heads n d -> b n (heads d)")
         for layer in attn.to_out:
             merged = layer(merged)

@@ -82,19 +82,17 @@ def recognise(
         chunk: forwards that are made together.
     """
     side, device = latents.shape[-1], latents.device
-    noises = torch.stack([noise_of(seed + t, latents.shape[1:]) for t in _TIMES]).to(latents)
+    noises = torch.stack([noise_of(seed + t, latents.shape[1:]) for t in _TIMES]).to(device)
     times = torch.tensor(_TIMES, device=device)
     pairs = torch.arange(len(latents) * len(times), device=device)
     errors = torch.zeros(len(known), len(latents), device=device)
     for row, word in zip(errors, known, strict=True):
         context = pipeline.embed([tokens.prompt_of(word)])
-        nothing = torch.zeros(context.shape[1], device=device)
-        with capturing(pipeline.unet, context, nothing, side) as capture:  # keys and values are computed once
+        with capturing(pipeline.unet, context, None, side):  # only so that keys and values are computed once
             for part in torch.split(pairs, chunk):
                 picture, place = part // len(times), part % len(times)
-                capture.begin(len(part), device)
-                x, noise, t = latents[picture], noises[place], times[place]
-                found = predict(pipeline.unet, pipeline.add_noise(x, noise, t), t, context)
+                x, noise, t = latents[picture].float(), noises[place], times[place]
+                found = predict(pipeline.unet, pipeline.add_noise(x, noise, t).to(latents.dtype), t, context)
                 row.index_add_(0, picture, (found - pipeline.target(x, noise, t)).float().pow(2).mean((1, 2, 3)))
     return [known[number] for number in errors.argmin(0).tolist()]
 

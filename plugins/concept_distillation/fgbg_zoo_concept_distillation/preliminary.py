@@ -86,11 +86,12 @@ def attention_maps(
             pairs = torch.arange(start, min(start + chunk, len(latents) * count))
             picture, place = pairs // count, pairs % count
             t = times[place].to(latents.device)
-            capture.begin(len(pairs), latents.device)
+            first, last = int(picture[0]), int(picture[-1]) + 1
             owner = picture.to(latents.device)
-            noisy = pipeline.add_noise(latents[owner], noises(picture, place), t)
+            capture.begin(owner - first, last - first)
+            noisy = pipeline.add_noise(latents[owner].float(), noises(picture, place), t)
             predict(unet, noisy.to(latents.dtype), t, context)
-            total.index_add_(0, owner, capture.maps(side, settings.resize))
+            total[first:last] += capture.maps(side, settings.resize)
         layers = sum(capture.layers.values())
     return total / (count * layers)
 
@@ -123,4 +124,4 @@ class _Noises:
                 random = torch.Generator().manual_seed(self.seeds[number])
                 self._drawn[number] = torch.randn(self.count, *self.latents.shape[1:], generator=random)
         parts = [self._drawn[number][place[picture == number]] for number in needed]
-        return torch.cat(parts).to(self.latents)
+        return torch.cat(parts).to(self.latents.device)

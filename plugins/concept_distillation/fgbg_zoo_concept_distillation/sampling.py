@@ -47,10 +47,10 @@ def denoise(
         (B,C,h,w)
     """
     sampler = _Sampler(pipeline, unet, context, guidance, counter)
-    x = start
+    x = start.float()
     for t in grid(pipeline.scheduler, steps).tolist():
         x = sampler.step(x, t)
-    return x
+    return x.to(start.dtype)
 
 
 def inpaint(
@@ -93,20 +93,21 @@ def inpaint(
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw() -> Tensor:
-        return torch.stack([torch.randn(shape, generator=one) for one in random]).to(latents)
+        return torch.stack([torch.randn(shape, generator=one) for one in random]).to(latents.device)
 
-    x, keep, noise = draw(), keep.to(latents), draw()
+    x, clean, noise = draw(), latents.float(), draw()
+    keep = keep.to(clean)
     for t in times:
         at = torch.full((len(latents),), t, device=latents.device)
-        x = keep * pipeline.add_noise(latents, noise, at) + (1 - keep) * x
+        x = keep * pipeline.add_noise(clean, noise, at) + (1 - keep) * x
         x = sampler.step(x, t)
         if keep_noise == "fresh":
             noise = draw()
-    return keep * latents + (1 - keep) * x if final_paste else x
+    return (keep * clean + (1 - keep) * x if final_paste else x).to(latents.dtype)
 
 
 class _Sampler:
-    """A step of DDIM under a prompt."""
+    """A step of DDIM under a prompt, in single precision around a U-Net in its own."""
 
     def __init__(
         self, pipeline: LatentDiffusion, unet: nn.Module, context: Tensor, guidance: float, counter: Tensor | None
@@ -118,10 +119,10 @@ class _Sampler:
 
     def step(self, x: Tensor, t: int) -> Tensor:
         """x_t to the x of the next smaller time."""
-        at = torch.full((len(x),), t, device=x.device)
-        predicted = predict(self.unet, x, at, self.context)
+        at, seen = torch.full((len(x),), t, device=x.device), x.to(self.context.dtype)
+        predicted = predict(self.unet, seen, at, self.context).float()
         if self.guidance != 1 and self.counter is not None:
-            other = predict(self.unet, x, at, self.counter)
+            other = predict(self.unet, seen, at, self.counter).float()
             predicted = other + self.guidance * (predicted - other)
         moved: Tensor = self.pipeline.scheduler.step(predicted, t, x).prev_sample
         return moved

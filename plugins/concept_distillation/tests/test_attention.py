@@ -82,7 +82,7 @@ def test_capturing_changes_nothing_of_what_the_u_net_predicts(pipeline) -> None:
     noisy, t = torch.randn(3, 4, 8, 8), torch.tensor([1, 401, 781])
     plain = predict(pipeline.unet, noisy, t, context)
     with capturing(pipeline.unet, context, weights, 8) as capture:
-        capture.begin(3, noisy.device)
+        capture.begin(torch.arange(3), 3)
         captured = predict(pipeline.unet, noisy, t, context)
     assert (plain - captured).abs().max() < 1e-5
     assert torch.equal(plain, predict(pipeline.unet, noisy, t, context))  # and the processors are back
@@ -93,7 +93,7 @@ def test_the_attention_to_all_tokens_is_one_everywhere(pipeline) -> None:
     context, _ = text(pipeline)
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 401])
     with capturing(pipeline.unet, context, torch.ones(context.shape[1]), 8) as capture:
-        capture.begin(2, noisy.device)
+        capture.begin(torch.arange(2), 2)
         predict(pipeline.unet, noisy, t, context)
         layers = sum(capture.layers.values())
         assert torch.allclose(capture.maps(8) / layers, torch.ones(2, 8, 8), atol=1e-5)
@@ -105,7 +105,7 @@ def test_the_map_is_the_mean_of_the_layers_means(pipeline) -> None:
     context, weights = text(pipeline)
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 401])
     with capturing(pipeline.unet, context, weights, 8) as capture:
-        capture.begin(2, noisy.device)
+        capture.begin(torch.arange(2), 2)
         predict(pipeline.unet, noisy, t, context)
         found = capture.maps(8).mean((1, 2)) / 16
         assert capture.layers == attention_sides(pipeline.unet, 8) == {8: 5, 4: 5, 2: 5, 1: 1}
@@ -142,10 +142,10 @@ def test_a_capturing_u_net_compiles_whole(pipeline) -> None:
     context, weights = text(pipeline)
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 401])
     with capturing(pipeline.unet, context, weights, 8) as capture:
-        capture.begin(2, noisy.device)
+        capture.begin(torch.arange(2), 2)
         predict(pipeline.unet, noisy, t, context)
         expected = capture.maps(8).clone()
         compiled = torch.compile(pipeline.unet, backend="aot_eager", fullgraph=True)
-        capture.begin(2, noisy.device)
+        capture.begin(torch.arange(2), 2)
         predict(compiled, noisy, t, context)
         assert torch.allclose(capture.maps(8), expected, atol=1e-6)
