@@ -20,6 +20,7 @@ SMALL: Final[dict[str, Any]] = {
         "synthetic": 1024,
         "compare": True,
     },
+    "refine": {"upsample": "dilated", "closed": True},
     "precision": "bf16",
 }
 """A pipeline of 32 pixels, for captioned pictures and one processor core."""

@@ -1,0 +1,49 @@
+"""The zoo's contract, kept by the bundled model in each of its ways, and what its documentation says of it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import fgbg_zoo
+from fgbg_zoo.benchmark.job.batches import segment
+from fgbg_zoo.metrics import make_metric
+from fgbg_zoo.testing.contract import assert_generator
+from fgbg_zoo.testing.contract import assert_reloads
+from fgbg_zoo.testing.contract import assert_segmenter
+
+SCENES = "concept-distillation-scenes"
+
+
+@pytest.mark.parametrize("promise", [assert_segmenter, assert_generator, assert_reloads])
+def test_the_bundled_model_keeps_it(promise) -> None:
+    promise(SCENES)
+
+
+def test_its_parts_are_small_enough_for_a_wheel() -> None:
+    model = fgbg_zoo.load(SCENES, device="cpu", dtype="fp16")
+    state = model.network.state_dict().values()
+    assert sum(value.numel() * value.element_size() for value in state) <= 24e6
+    assert model.spec.weights == "bundled"
+
+
+def test_each_stage_beats_the_one_before_it() -> None:
+    scenes = fgbg_zoo.open_dataset("scenes", split="val", size=64)
+    samples = [scenes[index] for index in range(64)]
+    images = torch.stack([sample.image for sample in samples])
+    truth = torch.stack([sample.mask for sample in samples if sample.mask is not None])
+    found = {}
+    for way in ("-preliminary", "-refined", ""):
+        metric = make_metric("iou_pooled")
+        model = fgbg_zoo.load(SCENES + way, device="cpu")
+        metric.update(segment(model, images, [sample.caption for sample in samples], may_split=False), truth)
+        found[way] = float(metric.compute())
+    assert found["-preliminary"] > 0.5
+    assert found["-refined"] > found["-preliminary"] + 0.04
+    assert found[""] > found["-refined"]
+
+
+def test_its_generated_pictures_have_things_in_them() -> None:
+    layers = fgbg_zoo.load(SCENES, device="cpu").generate(16, seed=3)
+    assert 0.05 < layers.mask.mean() < 0.5
+    assert layers.mask.std(0).mean() > 0.1
