@@ -52,12 +52,30 @@ def check_options(options: Mapping[str, Any], declared: Sequence[Option], what: 
             listed = ", ".join(f"{o.name} ({o.type}, default {o.default!r})" for o in declared) or "none"
             raise UnknownOptionError(f"{what} has no option '{name}'; its options: {listed}.")
         option = known[name]
-        if value is None and option.default is None:
-            continue
-        if not isinstance(value, _TYPES[option.type]) or (isinstance(value, bool) and option.type != "bool"):
-            raise InputError(f"Option '{name}' of {what} must be a {option.type}, not {value!r}.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"Option '{name}' of {what} must be a finite number, not {value!r}.")
-        if option.choices and value not in option.choices:
-            raise InputError(f"Option '{name}' of {what} must be one of {list(option.choices)}, not {value!r}.")
+        for each in value if option.per_picture and isinstance(value, list | tuple) else (value,):
+            _check_value(each, option, what)
     return {**{option.name: option.default for option in declared}, **options}
+
+
+def check_per_picture(options: Mapping[str, Any], declared: Sequence[Option], count: int) -> None:
+    """Refuse a list of values that is not one for each picture.
+
+    Raises:
+        InputError: saying how many there are of both.
+    """
+    for option in declared:
+        value = options.get(option.name)
+        if option.per_picture and isinstance(value, list | tuple) and len(value) != count:
+            raise InputError(f"Option '{option.name}' has {len(value)} values for {count} pictures; give one for each.")
+
+
+def _check_value(value: Any, option: Option, what: str) -> None:
+    name = option.name
+    if value is None and option.default is None:
+        return
+    if not isinstance(value, _TYPES[option.type]) or (isinstance(value, bool) and option.type != "bool"):
+        raise InputError(f"Option '{name}' of {what} must be a {option.type}, not {value!r}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"Option '{name}' of {what} must be a finite number, not {value!r}.")
+    if option.choices and value not in option.choices:
+        raise InputError(f"Option '{name}' of {what} must be one of {list(option.choices)}, not {value!r}.")

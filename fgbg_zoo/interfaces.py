@@ -20,6 +20,7 @@ from torch import nn
 
 from fgbg_zoo.checks import check_images
 from fgbg_zoo.checks import check_options
+from fgbg_zoo.checks import check_per_picture
 from fgbg_zoo.devices import memory_guard
 from fgbg_zoo.errors import InputError
 from fgbg_zoo.errors import NotAvailableError
@@ -210,6 +211,7 @@ class Model:
         check_images(images, "images")
         options = {**self.spec.segment_defaults, **options}
         options = check_options(options, self.method.segment_options, f"segment of '{self.method.name}'")
+        check_per_picture(options, self.method.segment_options, len(images))
         with memory_guard(f"segmenting {_sizes(images)}", "Give fewer pictures at a time, or smaller ones."):
             masks: Tensor = segmenter.segment(images.to(self.device, self.dtype), **options)
         b, _, h, w = images.shape

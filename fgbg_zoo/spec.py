@@ -31,6 +31,7 @@ class Option:
         default: what is used when the option is not given.
         choices: the allowed values; empty for any value of the type.
         help: one line.
+        per_picture: of ``segment``: whether a list or tuple with a value for each picture may be given too.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Option:
     default: Any = None
     choices: tuple[Any, ...] = ()
     help: str = ""
+    per_picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class ModelSpec:
         preset: the training preset of the method that makes such weights; empty if none does.
         weights_of: the model whose weights this one uses, where it is the same network used in another way.
         segment_defaults: values of the method's ``segment_options`` instead of their own defaults.
-        told: the option of ``segment`` by which the benchmark tells each picture's caption, for a model that is to find
-            what it is told; empty for one that is told nothing.
+        told: the option of ``segment``, one for each picture, by which the benchmark tells captions to a model that is
+            to find what it is told; empty for one that is told nothing.
         files: of a repository that is no snapshot, the files that are needed, the first one telling such a folder from
             others.
         opener: ``"package.module:function"`` that reads such a folder: called with its path, it gives the network and

@@ -17,21 +17,21 @@ from fgbg_zoo.interfaces import Model
 from fgbg_zoo.interfaces import Segmenter
 
 WORDS = ("half", "whole")
-METHOD = MethodSpec("listener", segment_options=(Option("said"), Option("share", "float", 0.5)))
+METHOD = MethodSpec("listener", segment_options=(Option("said", per_picture=True), Option("share", "float", 0.5)))
 
 
 class Listener(nn.Module, Segmenter):
-    """The upper share of a picture, or all of it where that is said; it notes what was said of how many pictures."""
+    """The upper share of a picture, or all of it where that is said; it notes what it heard."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[tuple[str | None, int]] = []
+        self.heard: list[object] = []
 
-    def segment(self, images: torch.Tensor, *, said: str | None = None, share: float = 0.5, **options: object):
-        self.heard.append((said, len(images)))
+    def segment(self, images: torch.Tensor, *, said: object = None, share: float = 0.5, **options: object):
+        self.heard.append(said)
         masks = torch.zeros(len(images), 1, *images.shape[-2:])
-        rows = images.shape[-2] if said == "whole" else round(images.shape[-2] * share)
-        masks[:, :, :rows] = 1
+        for mask, word in zip(masks, said if isinstance(said, list) else [said] * len(images), strict=True):
+            mask[:, : images.shape[-2] if word == "whole" else round(images.shape[-2] * share)] = 1
         return masks
 
 
@@ -46,17 +46,40 @@ def model(**spec: object) -> Model:
     )
 
 
-def test_captions_that_are_alike_are_told_together_and_masks_stay_in_order() -> None:
+def test_each_picture_is_told_its_caption() -> None:
     listening, images = model(told="said"), torch.rand(4, 3, 8, 8)
     masks = segment(listening, images, ["half", "whole", "half", None], may_split=True)
     assert masks.mean((1, 2, 3)).tolist() == [0.5, 1.0, 0.5, 0.5]
-    assert listening.network.heard == [("half", 2), ("whole", 1), (None, 1)]
+    assert listening.network.heard == [["half", "whole", "half", None]]
 
 
 def test_others_are_told_nothing() -> None:
     for listening, captions in ((model(), WORDS), (model(told="said"), ()), (model(told="said"), (None, None))):
         segment(listening, torch.rand(2, 3, 8, 8), captions, may_split=True)
-        assert listening.network.heard == [(None, 2)]
+        assert listening.network.heard == [None]
+
+
+def test_halves_of_a_batch_that_is_too_large_keep_their_captions(monkeypatch) -> None:
+    listening = model(told="said")
+    find = listening.segment
+
+    def small(images: torch.Tensor, **options: object) -> torch.Tensor:
+        if len(images) > 1:
+            raise torch.OutOfMemoryError
+        return find(images, **options)
+
+    monkeypatch.setattr(listening, "segment", small)
+    masks = segment(listening, torch.rand(3, 3, 8, 8), ["half", "whole", "half"], may_split=True)
+    assert masks.mean((1, 2, 3)).tolist() == [0.5, 1.0, 0.5]
+
+
+def test_a_list_has_one_value_for_each_picture_and_each_is_checked() -> None:
+    with pytest.raises(InputError, match="'said' has 1 values for 2 pictures; give one for each"):
+        model().segment(torch.rand(2, 3, 8, 8), said=["half"])
+    with pytest.raises(InputError, match="'said' of segment of 'listener' must be a str, not 3"):
+        model().segment(torch.rand(2, 3, 8, 8), said=["half", 3])
+    with pytest.raises(InputError, match="must be a float"):
+        model().segment(torch.rand(2, 3, 8, 8), share=[0.5, 0.5])
 
 
 def test_a_spec_has_defaults_of_its_own_that_a_call_may_change() -> None:

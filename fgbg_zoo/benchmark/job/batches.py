@@ -26,7 +26,7 @@ def segment(model: Model, images: Tensor, captions: Sequence[str | None] = (), *
     """(B,1,H,W) of a model's probabilities; a batch that does not fit into an accelerator's memory is halved.
 
     Args:
-        model: one whose spec has ``told`` is told the captions, those that are alike together.
+        model: one whose spec has ``told`` is told the captions.
         images: (B,3,H,W) in [0,1].
         captions: of the pictures, as far as they are known.
         may_split: whether a batch may be halved.
@@ -34,16 +34,7 @@ def segment(model: Model, images: Tensor, captions: Sequence[str | None] = (), *
     Raises:
         torch.OutOfMemoryError: if a single picture does not fit, or ``may_split`` is false.
     """
-    if model.spec.told and any(captions):
-        masks = torch.empty(len(images), 1, *images.shape[-2:], device=model.device)
-        for caption in dict.fromkeys(captions):
-            places = [place for place, other in enumerate(captions) if other == caption]
-            masks[places] = _segment(model, images[places], {model.spec.told: caption}, may_split)
-        return masks
-    return _segment(model, images, {}, may_split)
-
-
-def _segment(model: Model, images: Tensor, options: dict[str, Any], may_split: bool) -> Tensor:
+    options = {model.spec.told: list(captions)} if model.spec.told and any(captions) else {}
     try:
         return model.segment(images, **options)
     except torch.OutOfMemoryError:
@@ -51,4 +42,5 @@ def _segment(model: Model, images: Tensor, options: dict[str, Any], may_split: b
             raise
     torch.cuda.empty_cache()
     half = len(images) // 2
-    return torch.cat([_segment(model, part, options, True) for part in (images[:half], images[half:])])
+    parts = (images[:half], captions[:half]), (images[half:], captions[half:])
+    return torch.cat([segment(model, part, told, may_split=True) for part, told in parts])

@@ -20,7 +20,6 @@ from fgbg_zoo.devices import pick_device
 from fgbg_zoo.errors import DataError
 from fgbg_zoo_concept_distillation.concepts import Concept
 from fgbg_zoo_concept_distillation.concepts import concept_of
-from fgbg_zoo_concept_distillation.concepts import groups
 from fgbg_zoo_concept_distillation.geometry import Canvas
 from fgbg_zoo_concept_distillation.geometry import join
 from fgbg_zoo_concept_distillation.geometry import on_canvas
@@ -59,15 +58,10 @@ class Distillation:
 
         def make(places: range) -> list[dict[str, Tensor]]:
             samples, canvas, latents = self._placed(places)
-            found: list[dict[str, Tensor]] = [{} for _ in samples]
+            concepts = [self.concept(sample.caption) for sample in samples]
             with self._precision():
-                for concept, rows in groups([self.concept(sample.caption) for sample in samples]).items():
-                    seeds = [self._seed(samples[row].name) for row in rows]
-                    for row, mask in zip(
-                        rows, self.model.preliminary(canvas[rows], latents[rows], concept, seeds), strict=True
-                    ):
-                        found[row] = {"mask": mask}
-            return found
+                found = self.model.preliminary(canvas, latents, concepts, [self._seed(s.name) for s in samples])
+            return [{"mask": mask} for mask in found]
 
         return self._kept("preliminary", make)
 
@@ -145,11 +139,8 @@ class Distillation:
         return [(each["image"], each["label"]) for each in found]
 
     def _refined(self, samples: list[Sample], canvas: Canvas, latents: Tensor, masks: Tensor) -> Tensor:
-        p = self.model.pipeline
-        prompts = [self.concept(sample.caption).prompt for sample in samples]
-        named = sorted(set(prompts))
         with self._precision():
-            counter = p.embed(named)[[named.index(prompt) for prompt in prompts]]
+            counter = self.model.contexts([self.concept(sample.caption) for sample in samples])
             seeds = [self._seed(sample.name) for sample in samples]
             return self.model.refined(canvas, latents, masks, counter, seeds)
 

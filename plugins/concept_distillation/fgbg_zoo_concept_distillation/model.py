@@ -46,7 +46,10 @@ from fgbg_zoo_concept_distillation.settings import BACKGROUND
 from fgbg_zoo_concept_distillation.student import Student
 from fgbg_zoo_concept_distillation.student import StudentArchitecture
 
-_TOGETHER: Final = 16  # generated pictures
+PerPicture = str | Sequence[str | None] | None
+"""A text for all pictures, or one for each."""
+
+_TOGETHER: Final = 32  # generated pictures
 _APART: Final = 1_000_003  # seeds of two generations
 _MOST: Final = 2**63 - 1
 
@@ -110,9 +113,9 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         self,
         images: Tensor,
         *,
-        concept: str | None = None,
-        prompt: str | None = None,
-        caption: str | None = None,
+        concept: PerPicture = None,
+        prompt: PerPicture = None,
+        caption: PerPicture = None,
         mode: str | None = None,
         seed: int = 0,
         times: int | None = None,
@@ -126,7 +129,8 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             concept: what to look for; a student does not ask. ``None``: the only one that the model knows, or for each
                 picture the one that it sees in it (`recognise`).
             prompt: with the concept's words in it; "a photo of a ..." if ``None``.
-            caption: "a photo of a ...", which names the concept where ``concept`` does not.
+            caption: "a photo of a ...", which names the concept where ``concept`` does not. All three may be lists,
+                with one for each picture.
             mode: one of `MODES`; ``None`` for the last stage that there is.
             seed: of the noise, which is the same for all pictures.
             times: noise levels that preliminary masks look at, the smallest ones; the config's, 40, if ``None``.
@@ -153,14 +157,9 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         work = self._with(times, steps)
         canvas = to_canvas(images, self.architecture.pipeline.size, self.pipeline.factor, self.architecture.geometry)
         latents = self.pipeline.encode(canvas.pictures)
-        asked = self._concepts(latents, self._named(caption) if concept is None else concept, prompt, seed)
-        masks = [torch.empty(0)] * len(images)
-        for each, places in groups(asked).items():
-            part = canvas[places]
-            found = work.masks(part, latents[places], each, mode, [seed] * len(places))
-            for place, mask in zip(places, part.back(found[:, None]), strict=True):
-                masks[place] = mask
-        return torch.stack(masks).to(images.dtype)
+        asked = self._asked(latents, concept, prompt, caption, seed)
+        found = work.masks(canvas, latents, asked, mode, [seed] * len(images))
+        return torch.stack(canvas.back(found[:, None])).to(images.dtype)
 
     def _with(self, times: int | None, steps: int | None) -> ConceptDistillation:
         """The same networks with other settings."""
@@ -179,30 +178,42 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             raise InputError(f"{where}: {found['msg'].removeprefix('Value error, ')}.") from error
         return made
 
-    def masks(self, canvas: Canvas, latents: Tensor, concept: Concept, mode: str, seeds: Sequence[int]) -> Tensor:
-        """(B,k,k) bool masks of a concept on canvases, by a mode that needs no student.
+    def masks(
+        self, canvas: Canvas, latents: Tensor, concepts: Sequence[Concept], mode: str, seeds: Sequence[int]
+    ) -> Tensor:
+        """(B,k,k) bool masks of concepts on canvases, by a mode that needs no student.
 
         Args:
             canvas: the pictures.
             latents: (B,C,h,h) of them.
-            concept: what to look for.
+            concepts: what to look for in each.
             mode: ``"preliminary"``, of the latents' size; ``"refined"`` or ``"mirrored"``, of the canvas's.
             seeds: of each picture's noise.
         """
-        mask = self.preliminary(canvas, latents, concept, seeds)
+        mask = self.preliminary(canvas, latents, concepts, seeds)
         if mode == "preliminary":
             return mask
         if mode == "mirrored":
             return refined_mask(canvas, mirrored_background(canvas, mask), mask, self.architecture.refine)
-        return self.refined(canvas, latents, mask, self.pipeline.embed([concept.prompt]), seeds)
+        return self.refined(canvas, latents, mask, self.contexts(concepts), seeds)
 
-    def preliminary(self, canvas: Canvas, latents: Tensor, concept: Concept, seeds: Sequence[int]) -> Tensor:
+    def preliminary(self, canvas: Canvas, latents: Tensor, concepts: Sequence[Concept], seeds: Sequence[int]) -> Tensor:
         """(B,h,h) bool preliminary masks, of the latents' size; arguments as in `masks`."""
-        settings = self.architecture.maps
-        weights = tokens.token_weights(self.pipeline.tokenizer, concept.prompt, concept.words).to(latents.device)
-        context = self.pipeline.embed([concept.prompt])
-        maps = attention_maps(self.pipeline, latents, context, weights, seeds=seeds, settings=settings)
-        return preliminary_mask(maps, settings, canvas.valid(maps.shape[-1]))
+        settings, side = self.architecture.maps, latents.shape[-1]
+        maps = torch.zeros(len(latents), side, side, device=latents.device)
+        for concept, places in groups(concepts).items():
+            weights = tokens.token_weights(self.pipeline.tokenizer, concept.prompt, concept.words).to(latents.device)
+            context, own = self.pipeline.embed([concept.prompt]), [seeds[place] for place in places]
+            maps[places] = attention_maps(
+                self.pipeline, latents[places], context, weights, seeds=own, settings=settings
+            )
+        return preliminary_mask(maps, settings, canvas.valid(side))
+
+    def contexts(self, concepts: Sequence[Concept]) -> Tensor:
+        """(B,L,D), the concepts' prompts."""
+        prompts = [concept.prompt for concept in concepts]
+        named = sorted(set(prompts))
+        return self.pipeline.embed(named)[[named.index(prompt) for prompt in prompts]]
 
     def refined(self, canvas: Canvas, latents: Tensor, mask: Tensor, counter: Tensor, seeds: Sequence[int]) -> Tensor:
         """(B,S,S) bool refined masks of preliminary ones; ``counter`` (B or 1,L,D) is the object's prompt."""
@@ -245,23 +256,19 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         if concept is None and not known:
             raise InputError("Say what the pictures shall show, as concept='bird'.")
         words = [concept] * n if concept is not None else [known[number % len(known)] for number in range(n)]
-        made: list[Any] = [None] * n
-        for word, places in groups(words).items():
-            each = self.concept(word)
-            for start in range(0, len(places), _TOGETHER):
-                some = places[start : start + _TOGETHER]
-                for place, layers in zip(
-                    some, self._generate(each, [seed * _APART + i for i in some], guidance), strict=True
-                ):
-                    made[place] = layers
+        made = []
+        for start in range(0, n, _TOGETHER):
+            places = range(start, min(start + _TOGETHER, n))
+            concepts = [self.concept(words[place]) for place in places]
+            made.append(self._generate(concepts, [seed * _APART + place for place in places], guidance))
         parts = ("image", "foreground", "background", "mask")
         image, foreground, background, mask = (torch.cat([getattr(one, name) for one in made]) for name in parts)
         return Layers(image, foreground, background, mask)
 
-    def _generate(self, concept: Concept, seeds: list[int], guidance: float) -> Layers:
+    def _generate(self, concepts: list[Concept], seeds: list[int], guidance: float) -> Layers:
         p = self.pipeline
         weight = next(p.vae.parameters())
-        context, counter = p.embed([concept.prompt]), p.embed([self.architecture.background])
+        context, counter = self.contexts(concepts), p.embed([self.architecture.background])
         shape = (p.channels, p.side, p.side)
         start = torch.stack([noise_of(2 * seed % _MOST, shape) for seed in seeds]).to(weight)
         steps = self.architecture.refine.steps
@@ -271,7 +278,7 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         sizes = ((side, side),) * len(pictures)
         canvas = Canvas(pictures, sizes, sizes)
         further = [(2 * seed + 1) % _MOST for seed in seeds]
-        preliminary = self.preliminary(canvas, latents, concept, further)
+        preliminary = self.preliminary(canvas, latents, concepts, further)
         filled = self.background(latents, preliminary, context, further)
         mask = refined_mask(canvas, filled, preliminary, self.architecture.refine)[:, None].to(weight.dtype)
         image = pictures / 2 + 0.5
@@ -287,17 +294,27 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         known = f" of {', '.join(a.concepts)}" if a.closed else ""
         raise InputError(f"The caption '{caption}' names no concept{known}; say it, as concept='bird'.")
 
-    def _concepts(self, latents: Tensor, concept: str | None, prompt: str | None, seed: int) -> list[Concept]:
-        known = self.architecture.concepts
-        if concept is None and prompt is not None:
+    def _asked(
+        self, latents: Tensor, concept: PerPicture, prompt: PerPicture, caption: PerPicture, seed: int
+    ) -> list[Concept]:
+        """The concept of each picture: what is said, what its caption names, or what is seen in it."""
+        count, known = len(latents), self.architecture.concepts
+        said, prompts, captions = (_each(value, count) for value in (concept, prompt, caption))
+        words = [word if word is not None else self._named(text) for word, text in zip(said, captions, strict=True)]
+        if any(word is None and text is not None for word, text in zip(words, prompts, strict=True)):
             raise InputError("A prompt needs the concept in it that is looked for, as concept='bird'.")
-        if concept is not None:
-            return [self.concept(concept, prompt)] * len(latents)
-        if not known:
-            raise InputError("Say what to look for, as concept='bird' (--concept bird on the command line).")
-        seen = list(known) * len(latents) if len(known) == 1 else recognise(self.pipeline, latents, known, seed=seed)
-        return [self.concept(word) for word in seen]
+        if left := [place for place, word in enumerate(words) if word is None]:
+            if not known:
+                raise InputError("Say what to look for, as concept='bird' (--concept bird on the command line).")
+            seen = recognise(self.pipeline, latents[left], known, seed=seed) if len(known) > 1 else list(known) * count
+            for place, word in zip(left, seen, strict=False):
+                words[place] = word
+        return [self.concept(word or "", text) for word, text in zip(words, prompts, strict=True)]
 
     def concept(self, words: str, prompt: str | None = None) -> Concept:
         """A concept that was named, checked."""
         return check_concept(words, prompt, self.architecture.concepts if self.architecture.closed else ())
+
+
+def _each(value: PerPicture, count: int) -> list[str | None]:
+    return [value] * count if value is None or isinstance(value, str) else list(value)

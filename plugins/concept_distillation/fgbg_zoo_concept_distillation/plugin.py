@@ -43,9 +43,9 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
         license="Apache-2.0",
         presets=("small", "paper-cub", "paper-dogs", "paper-cars"),
         segment_options=(
-            Option("concept", help="what to look for: a word, or several with commas between them"),
-            Option("prompt", help="a text with the concept in it; 'a photo of a ...' if left out"),
-            Option("caption", help="'a photo of a ...': names the concept where it is not said"),
+            Option("concept", help="what to look for: a word, or several with commas between them", per_picture=True),
+            Option("prompt", help="a text with the concept in it; 'a photo of a ...' if left out", per_picture=True),
+            Option("caption", help="'a photo of a ...': names the concept where it is not said", per_picture=True),
             Option("mode", choices=MODES, help="which stage's masks; the last one that the model has if left out"),
             Option("seed", "int", 0, help="of the noise that masks are found by"),
             Option("times", "int", help="noise levels that are looked at, 40 if left out; fewer are faster"),

@@ -91,6 +91,10 @@ def test_a_mask_depends_on_its_own_picture_and_the_seed_alone(model) -> None:
 def test_a_caption_names_the_concept(model) -> None:
     said = model.segment(pictures(), concept="dog", mode="preliminary")
     assert torch.equal(said, model.segment(pictures(), caption="A photo of a dog, on grass.", mode="preliminary"))
+    each = model.segment(pictures(), caption=["a photo of a dog", "a photo of a bird"], mode="preliminary")
+    assert torch.allclose(each[0], said[0])
+    bird = model.segment(pictures(), concept=[None, "bird"], caption="a photo of a dog", mode="preliminary")
+    assert torch.allclose(bird, each)
     with pytest.raises(InputError, match="'a photo of a cat' names no concept of bird, dog"):
         model.segment(pictures(), caption="a photo of a cat", mode="preliminary")
     assert concept_of("a photo of an arrow on a pebble background") == "arrow"
