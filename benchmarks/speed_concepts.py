@@ -38,7 +38,7 @@ from fgbg_zoo_concept_distillation.foundation import small_architecture
 from fgbg_zoo_concept_distillation.model import ConceptDistillation
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
 from fgbg_zoo_concept_distillation.pipeline import predict
-from fgbg_zoo_concept_distillation.preliminary import CHUNK
+from fgbg_zoo_concept_distillation.pipeline import together
 from fgbg_zoo_concept_distillation.preliminary import MapSettings
 from fgbg_zoo_concept_distillation.preliminary import attention_maps
 from fgbg_zoo_concept_distillation.preliminary import times_of
@@ -81,8 +81,13 @@ class Work:
         shape = (len(self.times), *self.latents.shape[1:])
         random = [torch.Generator().manual_seed(seed) for seed in range(len(self.latents))]
         noises = torch.cat([torch.randn(shape, generator=each) for each in random])
-        for pairs in torch.split(torch.arange(len(noises)), CHUNK):
+        for pairs in torch.split(torch.arange(len(noises)), self.chunk):
             predict(self.pipeline.unet, *self.noisy(pairs, noises[pairs]), self.context)
+
+    @property
+    def chunk(self) -> int:
+        """Forwards that are made together."""
+        return together(self.pipeline.unet, self.latents)
 
     @property
     def times(self) -> Tensor:
@@ -91,7 +96,7 @@ class Work:
 
     def owners(self) -> tuple[Tensor, int]:
         """Which pictures a batch of forwards is of, where it is of the most, and how many these are."""
-        pictures = (torch.arange(CHUNK) + len(self.times) - 1) // len(self.times)
+        pictures = (torch.arange(self.chunk) + len(self.times) - 1) // len(self.times)
         return pictures.to(self.latents.device), int(pictures[-1]) + 1
 
     def noisy(self, pairs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,8 +168,8 @@ def captured(work: Work) -> list[dict[str, Any]]:
         kept = sum(each.untyped_storage().nbytes() for each in capture.sums.values())
         with Allocated() as making:
             capture.maps(side, work.settings.resize)
-    against = {"against": f"a map for each of {CHUNK} forwards", "limit": LIMITS["captured"]}
-    maps = 4 * CHUNK * side**2
+    against = {"against": f"a map for each of {work.chunk} forwards", "limit": LIMITS["captured"]}
+    maps = 4 * work.chunk * side**2
     return [
         {**in_memory(f"captured, kept, {work.name}", kept, maps, work.note), **against},
         {**in_memory(f"captured, at once, {work.name}", kept + making.most, maps, work.note), **against},
@@ -175,7 +180,7 @@ def captured(work: Work) -> list[dict[str, Any]]:
 def forwards(work: Work) -> dict[str, Any]:
     """The most bytes at once of a batch of forwards, with capturing and without."""
     unet, side = work.pipeline.unet, work.latents.shape[-1]
-    noisy, t = work.noisy(torch.arange(CHUNK), torch.randn(CHUNK, *work.latents.shape[1:]))
+    noisy, t = work.noisy(torch.arange(work.chunk), torch.randn(work.chunk, *work.latents.shape[1:]))
     with Allocated() as plain:
         predict(unet, noisy, t, work.context)
     with Allocated() as ours, capturing(unet, work.context, work.weights, side, work.settings.sides) as capture:

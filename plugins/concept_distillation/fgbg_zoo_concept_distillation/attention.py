@@ -18,6 +18,8 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
+from fgbg_zoo.errors import InputError
+
 _FURTHER: Final = 8  # channels: fused kernels want a multiple of 8
 
 
@@ -79,7 +81,14 @@ def capturing(
         weights: (L,) the concept's weight of each token; ``None`` to capture nothing.
         side: of the latents, in cells.
         sides: the layers' sizes to capture; empty for all.
+
+    Raises:
+        InputError: if no layer has one of the sizes.
     """
+    there = attention_sides(unet, side)
+    if missing := sorted(set(sides) - there.keys()):
+        named = ", ".join(map(str, sorted(there)))
+        raise InputError(f"No cross-attention of the U-Net has {missing[0]} cells a side; they have {named}.")
     before = dict(unet.attn_processors)
     capture, processors = Capture(), {}
     for name, processor in before.items():
@@ -87,7 +96,7 @@ def capturing(
         if not layer.is_cross_attention:
             processors[name] = processor
             continue
-        own = side // 2 ** _level(name, len(unet.config["block_out_channels"]))
+        own = _side(unet, name, side)
         captured = weights is not None and (not sides or own in sides)
         processors[name] = _Concept(layer, context, weights, capture if captured else None, own)
         if captured:
@@ -138,9 +147,15 @@ def attention_sides(unet: Any, side: int) -> dict[int, int]:
     found: dict[int, int] = {}
     for name in unet.attn_processors:
         if unet.get_submodule(name.removesuffix(".processor")).is_cross_attention:
-            own = side // 2 ** _level(name, len(unet.config["block_out_channels"]))
+            own = _side(unet, name, side)
             found[own] = found.get(own, 0) + 1
     return found
+
+
+def _side(unet: Any, name: str, side: int) -> int:
+    """The size of a layer's maps; halvings round up."""
+    levels: int = len(unet.config["block_out_channels"])
+    return -(-side // int(2 ** _level(name, levels)))
 
 
 def _level(name: str, levels: int) -> int:

@@ -24,10 +24,14 @@ from fgbg_zoo_concept_distillation.geometry import Canvas
 from fgbg_zoo_concept_distillation.geometry import join
 from fgbg_zoo_concept_distillation.geometry import on_canvas
 from fgbg_zoo_concept_distillation.geometry import to_canvas
+from fgbg_zoo_concept_distillation.geometry import with_shorter_side
 from fgbg_zoo_concept_distillation.kept import kept
 from fgbg_zoo_concept_distillation.model import ConceptDistillation
+from fgbg_zoo_concept_distillation.model import seed_of
+from fgbg_zoo_concept_distillation.settings import TuningSettings
 from fgbg_zoo_concept_distillation.stages import Run
 from fgbg_zoo_concept_distillation.stages import digest
+from fgbg_zoo_concept_distillation.stages import digest_of
 from fgbg_zoo_concept_distillation.student_task import Pair
 from fgbg_zoo_concept_distillation.tuning import TuningData
 from fgbg_zoo_concept_distillation.tuning import TuningTask
@@ -51,7 +55,8 @@ class Distillation:
         self.device = pick_device(self.settings.device)
         self.model.to(self.device).eval().requires_grad_(False)
         self.count = min(len(data), self.settings.tuning.pictures)
-        self._foundation = digest(model.pipeline)
+        described = model.architecture.pipeline.model_dump_json()
+        self._foundation = digest_of([described, digest(model.pipeline)])
 
     def preliminary(self) -> list[dict[str, Tensor]]:
         """The first pictures' preliminary masks, ``mask`` (h,h) bool each."""
@@ -70,9 +75,9 @@ class Distillation:
         s, model = self.settings, self.model
         data = self._tuning_data(masks)
 
-        def task() -> TuningTask:
+        def task(stage: TuningSettings) -> TuningTask:
             unet = copy.deepcopy(model.pipeline.unet).requires_grad_(True)
-            return TuningTask(s.tuning, model.pipeline, unet, data, s.seed)
+            return TuningTask(stage, model.pipeline, unet, data, s.seed)
 
         about = {**self._identity(), "maps": s.maps.model_dump(mode="json")}
         result = self.run.fit("tuning", task, s.tuning, identity=about)
@@ -91,16 +96,17 @@ class Distillation:
     def generated(self) -> list[Pair]:
         """Generated pictures and their masks (D'_s of the paper)."""
         words, first = self.model.architecture.concepts, _GENERATED * (1 + self.settings.seed)
+        side = self.settings.student.network.size
 
         def make(places: range) -> list[dict[str, Tensor]]:
+            concepts = [words[place % len(words)] for place in places]
             with self._precision():
-                layers = self.model.generate(len(places), seed=first + places.start)
-            side = self.settings.student.network.size
+                layers = self.model.synthesise(concepts, [seed_of(first, place) for place in places])
             images, labels = (resize(part.float(), (side, side)) for part in (layers.image, layers.mask))
             return [{"image": _bytes(i), "label": _bytes(m)} for i, m in zip(images, labels, strict=True)]
 
-        count = self.settings.student.synthetic
-        found = self._kept("generated", make, count, unet=digest(self.model.unet), words=words)
+        count, about = self.settings.student.synthetic, self._about_refinement()
+        found = self._kept("generated", make, count, words=words, side=side, **about)
         return [(each["image"], each["label"]) for each in found]
 
     def concept(self, caption: str | None) -> Concept:
@@ -126,16 +132,13 @@ class Distillation:
                 masks = self._refined(samples, canvas, latents, masks)
             made = []
             for sample, mask in zip(samples, canvas.back(masks[:, None]), strict=True):
-                size = _shorter_side(sample.image.shape[-2:], side)
+                size = with_shorter_side(sample.image.shape[-2:], side)
                 image, label = (resize(part[None].float(), size)[0] for part in (sample.image, mask.cpu()))
                 made.append({"image": _bytes(image), "label": _bytes(label)})
             return made
 
-        further: dict[str, Any] = {
-            "unet": digest(self.model.unet),
-            "refine": self.settings.refine.model_dump(mode="json"),
-        }
-        found = self._kept(f"{mode}-pairs", make, **(further if mode == "refined" else {}))
+        about = self._about_refinement() if mode == "refined" else {}
+        found = self._kept(f"{mode}-pairs", make, side=side, **about)
         return [(each["image"], each["label"]) for each in found]
 
     def _refined(self, samples: list[Sample], canvas: Canvas, latents: Tensor, masks: Tensor) -> Tensor:
@@ -154,7 +157,7 @@ class Distillation:
     def _tuning_data(self, masks: list[dict[str, Tensor]]) -> TuningData:
         """Views of the pictures as latents, with their masks and prompts."""
         s, p = self.settings.tuning, self.model.pipeline
-        concepts = [self.concept(self.data[index].caption) for index in range(self.count)]
+        concepts = [self.concept(caption) for caption in self._captions()]
         named = sorted({concept.prompt for concept in concepts})
         contexts = p.embed([*named, self.settings.background])
 
@@ -175,10 +178,15 @@ class Distillation:
         rows = torch.tensor([named.index(concept.prompt) for concept in concepts])
         return TuningData(latents, covered, rows, contexts.float().cpu())
 
+    def _captions(self) -> list[str | None]:
+        """Those of the first pictures; none where the settings say the concept, so that no picture is opened for it."""
+        said = self.settings.concept is not None
+        return [None if said else self.data[index].caption for index in range(self.count)]
+
     def _view(self, image: Tensor, mask: Tensor, index: int, number: int) -> tuple[Tensor, Tensor]:
         """A square of a picture (3,S,S), its shorter side S, and the mask of it (k,k); every second one mirrored."""
         side, cells = self.model.architecture.pipeline.size, self.model.pipeline.side
-        size = _shorter_side(image.shape[-2:], side)
+        size = with_shorter_side(image.shape[-2:], side)
         canvas = to_canvas(image[None], side, self.model.pipeline.factor, self.model.architecture.geometry)
         h, w = canvas.boxes[0]
         covered = on_canvas(mask[None, None].float(), side, "nearest")[..., :h, :w]
@@ -210,8 +218,10 @@ class Distillation:
     def _identity(self) -> dict[str, Any]:
         s = self.settings
         asked = {"concept": s.concept, "prompt": s.prompt, "background": s.background, "seed": s.seed}
-        precision = {"precision": s.precision, "size": s.student.network.size}
-        return {**asked, **precision, "foundation": self._foundation, "data": self.data.fingerprint()}
+        return {**asked, "precision": s.precision, "foundation": self._foundation, "data": self.data.fingerprint()}
+
+    def _about_refinement(self) -> dict[str, Any]:
+        return {"unet": digest(self.model.unet), "refine": self.settings.refine.model_dump(mode="json")}
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -219,12 +229,6 @@ class Distillation:
         kind = kinds.get(self.settings.precision)
         with torch.no_grad(), torch.autocast(self.device.type, kind or torch.bfloat16, enabled=kind is not None):
             yield
-
-
-def _shorter_side(size: Any, side: int) -> tuple[int, int]:
-    h, w = int(size[0]), int(size[1])
-    ratio = side / min(h, w)
-    return max(side, round(h * ratio)), max(side, round(w * ratio))
 
 
 def _bytes(picture: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -53,18 +54,24 @@ def open_pipeline(folder: str | Path) -> LatentDiffusion:
     classes = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
     try:
         with _quiet():
-            parts: dict[str, Any] = {
-                name: kind.from_pretrained(folder / name, local_files_only=True, use_safetensors=True)
-                for name, kind in classes.items()
-            }
+            parts = {name: _read(kind, folder / name) for name, kind in classes.items()}
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except SnapshotError:
+        raise
     except Exception as error:  # of diffusers, transformers, safetensors, torch
         raise SnapshotError(f"The pipeline in {folder} cannot be read: {_line(error)}.") from error
     return LatentDiffusion(_describe(folder, parts, tokenizer), {name: part.eval() for name, part in parts.items()})
 
 
-def save_pipeline(pipeline: LatentDiffusion, folder: str | Path) -> Path:
+def save_pipeline(
+    pipeline: LatentDiffusion, folder: str | Path, notes: Mapping[str, Mapping[str, Any]] | None = None
+) -> Path:
     """Write a pipeline so that diffusers' ``StableDiffusionPipeline.from_pretrained`` and `open_pipeline` read it.
+
+    Args:
+        pipeline: what is written.
+        folder: it gets its name when it is whole.
+        notes: JSON files beside the parts, by their names.
 
     Raises:
         OutputError: if it cannot be written.
@@ -87,6 +94,8 @@ def save_pipeline(pipeline: LatentDiffusion, folder: str | Path) -> Path:
                 feature_extractor=None,
                 requires_safety_checker=False,
             ).save_pretrained(draft, safe_serialization=True)
+        for name, content in (notes or {}).items():
+            (draft / name).write_text(json.dumps(dict(content), indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         draft.rename(folder)
@@ -111,6 +120,16 @@ def check_complete(folder: Path) -> None:
     if missing:
         named = " and ".join(f"{PARTS[name][1]} ({name}/{PARTS[name][0]})" for name in missing)
         raise SnapshotError(f"The pipeline in {folder} has no {named}; get it again, with all of its parts.")
+
+
+def _read(kind: Any, folder: Path) -> Any:
+    """A part, in single precision, with all of its weights; the libraries would draw those that are not there."""
+    part, found = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+    for what, sentence in (("missing_keys", "lack"), ("mismatched_keys", "have another shape for")):
+        if names := sorted(map(str, found.get(what, ()))):
+            others = f" and {len(names) - 1} others" if len(names) > 1 else ""
+            raise SnapshotError(f"The weights in {folder} {sentence} {names[0]}{others}; get them again, whole.")
+    return part.float()
 
 
 def _describe(folder: Path, parts: dict[str, Any], tokenizer: Any) -> PipelineArchitecture:
@@ -138,6 +157,7 @@ def _describe(folder: Path, parts: dict[str, Any], tokenizer: Any) -> PipelineAr
 
 _SCHEDULE: Final = (
     *("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type"),
+    "rescale_betas_zero_snr",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -11,6 +13,7 @@ from torch import Tensor
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.data.reduced import Reduced
 from fgbg_zoo.errors import DataError
+from fgbg_zoo.errors import TrainingError
 from fgbg_zoo_concept_distillation.folder import is_pipeline
 from fgbg_zoo_concept_distillation.folder import save_pipeline
 from fgbg_zoo_concept_distillation.foundation import AutoencoderTask
@@ -23,10 +26,13 @@ from fgbg_zoo_concept_distillation.latents import cached_latents
 from fgbg_zoo_concept_distillation.latents import check_captioned
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
 from fgbg_zoo_concept_distillation.pipeline import build_parts
+from fgbg_zoo_concept_distillation.settings import AutoencoderSettings
+from fgbg_zoo_concept_distillation.settings import DiffusionSettings
 from fgbg_zoo_concept_distillation.stages import Run
 from fgbg_zoo_concept_distillation.stages import digest
 
 _SCALED_BY: Final = 1024
+_MARK: Final = "made_from.json"
 
 
 def train_foundation(run: Run, data: Dataset) -> Path:
@@ -34,14 +40,17 @@ def train_foundation(run: Run, data: Dataset) -> Path:
 
     Raises:
         DataError: for pictures without captions, or without backgrounds where a share of them is asked for.
-        TrainingError, TrainingInterrupted: as `fgbg_zoo.training.fit`.
+        TrainingError: as `fgbg_zoo.training.fit`, or if the folder holds the pipeline of other settings or pictures.
+        TrainingInterrupted: as `fgbg_zoo.training.fit`.
     """
     folder = run.out / "pipeline"
-    if run.resume and is_pipeline(folder):
-        return folder
     s = run.settings.foundation
     check_captioned(data)
     pictures, backgrounds = _reduced(run, data), _backgrounds(run, data)
+    about = _made_from(run, pictures, backgrounds)
+    if run.resume and is_pipeline(folder):
+        _check_made(folder, about)
+        return folder
     autoencoder = _autoencoder(run, pictures)
     objects, others = (_latents(run, autoencoder, part) for part in (pictures, backgrounds))
     assert objects is not None
@@ -49,15 +58,15 @@ def train_foundation(run: Run, data: Dataset) -> Path:
     captions = [*objects.captions, *(others.captions if others else [])]
     architecture = small_architecture(s, captions, scale)
 
-    def task() -> DiffusionTask:
+    def task(stage: DiffusionSettings) -> DiffusionTask:
         pipeline = LatentDiffusion(architecture, {**build_parts(architecture), "vae": autoencoder})
         scaled = None if others is None else others.scaled(scale)
-        return DiffusionTask(s.diffusion, pipeline, objects.scaled(scale), scaled, run.settings.seed)
+        return DiffusionTask(stage, pipeline, objects.scaled(scale), scaled, run.settings.seed)
 
-    about = {"autoencoder": digest(autoencoder), "data": pictures.fingerprint()}
-    result = run.fit("diffusion", task, _with_steps(run), identity=about)
+    identity = {"autoencoder": digest(autoencoder), **{name: about[name] for name in ("data", "backgrounds")}}
+    result = run.fit("diffusion", task, s.diffusion, identity=identity)
     parts = {"unet": result.modules["unet"], "text_encoder": result.modules["text_encoder"], "vae": autoencoder}
-    return save_pipeline(LatentDiffusion(architecture, parts), folder)
+    return save_pipeline(LatentDiffusion(architecture, parts), folder, {_MARK: about})
 
 
 def _autoencoder(run: Run, pictures: Dataset) -> Any:
@@ -65,19 +74,43 @@ def _autoencoder(run: Run, pictures: Dataset) -> Any:
 
     s = run.settings.foundation.autoencoder
 
-    def task() -> AutoencoderTask:
-        return AutoencoderTask(s, AutoencoderKL(**autoencoder_config(s)))
+    def task(stage: AutoencoderSettings) -> AutoencoderTask:
+        return AutoencoderTask(stage, AutoencoderKL(**autoencoder_config(stage)))
 
     result = run.fit("autoencoder", task, s, {"x": pictures})
     return result.modules["vae"]
 
 
-def _with_steps(run: Run) -> Any:
-    """The noise predictor's settings; ``--steps`` is about it where only the foundation is trained."""
-    stage = run.settings.foundation.diffusion
-    if run.settings.stage == "foundation" and "steps" in run.settings.model_fields_set:
-        return stage.model_copy(update={"steps": run.settings.steps})
-    return stage
+def _made_from(run: Run, pictures: Dataset, backgrounds: Dataset | None) -> dict[str, Any]:
+    """What a pipeline follows from."""
+    s = run.settings
+    stages = {"autoencoder": s.foundation.autoencoder, "diffusion": s.own("diffusion", s.foundation.diffusion)}
+    settings = {name: stage.model_dump(mode="json") for name, stage in stages.items()}
+    own = {f"{name}.{key}": value for name, stage in settings.items() for key, value in stage.items()}
+    fingerprints = {"data": pictures.fingerprint(), "backgrounds": backgrounds and backgrounds.fingerprint()}
+    return {**own, "seed": s.seed, "precision": s.precision, **fingerprints}
+
+
+def _check_made(folder: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a finished pipeline of another training.
+
+    Raises:
+        TrainingError: saying what differs.
+    """
+    try:
+        known = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    wanted = json.loads(json.dumps(about))
+    if known == wanted:
+        return
+    different = sorted(name for name in {*known, *wanted} if known.get(name) != wanted.get(name))
+    pairs = [f"{name} ({known.get(name)} there, {wanted.get(name)} now)" for name in different[:3]]
+    reason = "it does not say what it was made from" if not known else f"other {', '.join(pairs)}"
+    raise TrainingError(
+        f"{folder} holds a pipeline of another training: {reason}. Choose another folder, or go on from it as it is: "
+        f"--set pipeline={folder}."
+    )
 
 
 def _latents(run: Run, autoencoder: Any, pictures: Dataset | None) -> Latents | None:

@@ -92,6 +92,13 @@ def join(canvases: Sequence[Canvas]) -> Canvas:
     return Canvas(torch.cat([canvas.pictures for canvas in canvases]), boxes, sizes, canvases[0].counts_all)
 
 
+def with_shorter_side(size: Sequence[int], side: int) -> Size:
+    """The height and width of a picture whose shorter side becomes ``side``."""
+    h, w = size
+    ratio = side / min(h, w)
+    return max(side, round(h * ratio)), max(side, round(w * ratio))
+
+
 def on_canvas(scores: Tensor, side: int, mode: str) -> Tensor:
     """(B,1,k,k) to (B,1,side,side), by ``"nearest"`` or ``"bilinear"`` interpolation."""
     if scores.shape[-1] == side:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save
 from torch import Tensor
 
+from fgbg_zoo.devices import memory_guard
 from fgbg_zoo.files import replacing
 from fgbg_zoo.interfaces import Event
 
@@ -42,6 +43,7 @@ def kept(
 
     Raises:
         OutputError: if the folder cannot be written.
+        DeviceError: if memory runs out.
     """
     name = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:12]
     results: list[dict[str, Tensor]] = []
@@ -51,7 +53,7 @@ def kept(
         if path.is_file():
             results += _apart(load_file(path), len(places))
             continue
-        with torch.no_grad():
+        with torch.no_grad(), memory_guard(f"computing {folder.name}", "Choose another device."):
             made = make(places)
         content = {
             f"{row:03d}.{key}": value.cpu().contiguous() for row, one in enumerate(made) for key, value in one.items()

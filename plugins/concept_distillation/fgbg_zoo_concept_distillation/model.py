@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch import nn
 
+from fgbg_zoo.errors import DeviceError
 from fgbg_zoo.errors import InputError
 from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo.interfaces import Generator
@@ -52,6 +54,7 @@ PerPicture = str | Sequence[str | None] | None
 _TOGETHER: Final = 32  # generated pictures
 _APART: Final = 1_000_003  # seeds of two generations
 _MOST: Final = 2**63 - 1
+_ALONE: Final = threading.RLock()  # capturing attention exchanges parts of a U-Net for a while
 
 
 class Architecture(BaseModel):
@@ -62,6 +65,7 @@ class Architecture(BaseModel):
     pipeline: PipelineArchitecture
     concepts: tuple[str, ...] = Field((), description="what it looks for, and generates, where nothing else is said")
     closed: bool = Field(False, description="whether the foundation model knows no other words than these")
+    prompt: str | None = Field(None, description="of the concepts, with their words in it; null: a photo of a ...")
     background: str = Field(BACKGROUND, min_length=1, description="the prompt of backgrounds")
     tuned: bool = Field(False, description="whether there is a fine-tuned U-Net beside the pipeline's own")
     student: StudentArchitecture | None = None
@@ -122,7 +126,7 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         steps: int | None = None,
         **options: Any,
     ) -> Tensor:
-        """Masks by one of the stages.
+        """Masks by one of the stages; several threads may ask, and those that need the diffusion model take turns.
 
         Args:
             images: (B,3,H,W) in [0,1].
@@ -131,8 +135,9 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             prompt: with the concept's words in it; "a photo of a ..." if ``None``.
             caption: "a photo of a ...", which names the concept where ``concept`` does not. All three may be lists,
                 with one for each picture.
-            mode: one of `MODES`; ``None`` for the last stage that there is.
-            seed: of the noise, which is the same for all pictures.
+            mode: one of `MODES`; ``None`` for the last stage that there is. ``"refined"`` works without fine-tuning,
+                too: the pipeline's own U-Net fills in then.
+            seed: of the noise, which is the same for all pictures; 0 to 2**63 - 1.
             times: noise levels that preliminary masks look at, the smallest ones; the config's, 40, if ``None``.
             steps: of filling in backgrounds; the config's, 50, if ``None``.
             **options: none.
@@ -143,6 +148,7 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         Raises:
             InputError: for a concept or prompt that cannot be used, or pictures smaller than a latent cell.
             NotAvailableError: for a stage that the model does not have.
+            DeviceError: if the attention overflows, as it may in half precision.
         """
         mode = mode or (
             "student" if self.student is not None else "refined" if self.tuned is not None else "preliminary"
@@ -154,11 +160,14 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
                     f"The model has no {mode.replace('-', ' ')}; other modes: {', '.join(MODES[1:4])}."
                 )
             return student.segment(images)
-        work = self._with(times, steps)
-        canvas = to_canvas(images, self.architecture.pipeline.size, self.pipeline.factor, self.architecture.geometry)
-        latents = self.pipeline.encode(canvas.pictures)
-        asked = self._asked(latents, concept, prompt, caption, seed)
-        found = work.masks(canvas, latents, asked, mode, [seed] * len(images))
+        if not 0 <= seed <= _MOST:
+            raise InputError(f"seed must be an integer from 0 to 2**63 - 1, not {seed}.")
+        work, a = self._with(times, steps), self.architecture
+        with _ALONE:
+            canvas = to_canvas(images, a.pipeline.size, self.pipeline.factor, a.geometry)
+            latents = self.pipeline.encode(canvas.pictures)
+            asked = self._asked(latents, concept, prompt, caption, seed)
+            found = work.masks(canvas, latents, asked, mode, [seed] * len(images))
         return torch.stack(canvas.back(found[:, None])).to(images.dtype)
 
     def _with(self, times: int | None, steps: int | None) -> ConceptDistillation:
@@ -207,6 +216,7 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
             maps[places] = attention_maps(
                 self.pipeline, latents[places], context, weights, seeds=own, settings=settings
             )
+        _check_finite(maps, "attention", latents)
         return preliminary_mask(maps, settings, canvas.valid(side))
 
     def contexts(self, concepts: Sequence[Concept]) -> Tensor:
@@ -224,7 +234,9 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         """(B,3,S,S) in [-1,1]: the pictures with background where a mask (B,h,h) is; ``context`` is the object's."""
         own = self.pipeline.embed([self.architecture.background])
         settings = self.architecture.refine
-        return fill_background(self.pipeline, self.unet, latents, mask, own, context, seeds=seeds, settings=settings)
+        filled = fill_background(self.pipeline, self.unet, latents, mask, own, context, seeds=seeds, settings=settings)
+        _check_finite(filled, "background", latents)
+        return filled
 
     def generate(
         self,
@@ -256,16 +268,20 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         if concept is None and not known:
             raise InputError("Say what the pictures shall show, as concept='bird'.")
         words = [concept] * n if concept is not None else [known[number % len(known)] for number in range(n)]
-        made = []
-        for start in range(0, n, _TOGETHER):
-            places = range(start, min(start + _TOGETHER, n))
-            concepts = [self.concept(words[place]) for place in places]
-            made.append(self._generate(concepts, [seed * _APART + place for place in places], guidance))
+        return self.synthesise(words, [seed_of(seed, place) for place in range(n)], guidance)
+
+    def synthesise(self, words: Sequence[str], seeds: Sequence[int], guidance: float = 1.0) -> Layers:
+        """Layers of pictures, each of its own concept and noise; see `generate`."""
+        concepts, made = [self.concept(word) for word in words], []
+        for start in range(0, len(words), _TOGETHER):
+            places = slice(start, start + _TOGETHER)
+            with _ALONE:
+                made.append(self._generate(concepts[places], seeds[places], guidance))
         parts = ("image", "foreground", "background", "mask")
         image, foreground, background, mask = (torch.cat([getattr(one, name) for one in made]) for name in parts)
         return Layers(image, foreground, background, mask)
 
-    def _generate(self, concepts: list[Concept], seeds: list[int], guidance: float) -> Layers:
+    def _generate(self, concepts: Sequence[Concept], seeds: Sequence[int], guidance: float) -> Layers:
         p = self.pipeline
         weight = next(p.vae.parameters())
         context, counter = self.contexts(concepts), p.embed([self.architecture.background])
@@ -312,8 +328,29 @@ class ConceptDistillation(nn.Module, Segmenter, Generator):
         return [self.concept(word or "", text) for word, text in zip(words, prompts, strict=True)]
 
     def concept(self, words: str, prompt: str | None = None) -> Concept:
-        """A concept that was named, checked."""
-        return check_concept(words, prompt, self.architecture.concepts if self.architecture.closed else ())
+        """A concept that was named, checked; its prompt is the model's own where it has one and none is given."""
+        a = self.architecture
+        if prompt is None and words in a.concepts:
+            prompt = a.prompt
+        return check_concept(words, prompt, a.concepts if a.closed else ())
+
+
+def seed_of(seed: int, place: int) -> int:
+    """That of a generated picture, from the seed of them all and its place."""
+    return seed * _APART + place
+
+
+def _check_finite(found: Tensor, what: str, latents: Tensor) -> None:
+    """Refuse what overflowed, which would make masks of nothing.
+
+    Raises:
+        DeviceError: naming the precision.
+    """
+    if not bool(torch.isfinite(found).all()):
+        kind = str(latents.dtype).removeprefix("torch.")
+        raise DeviceError(
+            f"The {what} is not finite in {kind} on {latents.device.type}; choose another dtype, as bf16 or fp32."
+        )
 
 
 def _each(value: PerPicture, count: int) -> list[str | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,6 +14,10 @@ from torch import nn
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo_concept_distillation import tokens
 from fgbg_zoo_concept_distillation.architecture import PipelineArchitecture
+
+_TOGETHER: Final = 64
+_ELEMENTS: Final = 2**24  # of a U-Net's widest level: 12 forwards of Stable Diffusion 1.x at 512 pixels
+_PIXELS: Final = 4 * 512**2
 
 
 class LatentDiffusion(nn.Module):
@@ -53,6 +59,9 @@ class LatentDiffusion(nn.Module):
             )
         if text.vocab_size != len(self.tokenizer) or text.max_position_embeddings < self.architecture.tokenizer.length:
             raise SnapshotError("The tokenizer and the text encoder do not fit: vocabularies or lengths differ.")
+        kind = self.scheduler.config.prediction_type
+        if kind not in ("epsilon", "v_prediction"):
+            raise SnapshotError(f"The U-Net predicts '{kind}'; one that predicts the noise or the velocity is needed.")
         if self.architecture.size % self.factor:
             raise SnapshotError(f"Size {self.architecture.size} is no multiple of the latent factor {self.factor}.")
 
@@ -81,13 +90,13 @@ class LatentDiffusion(nn.Module):
 
         The original samples the posterior; its mode makes masks repeatable.
         """
-        latents: Tensor = self.vae.encode(canvas).latent_dist.mode()
-        return latents * self.scale
+        modes = [self.vae.encode(part).latent_dist.mode() for part in _parts(canvas, canvas.shape[-1])]
+        return torch.cat(modes) * self.scale
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents to (B,3,S,S) in [-1,1], clamped."""
-        canvas: Tensor = self.vae.decode(latents / self.scale).sample
-        return canvas.clamp(-1, 1)
+        side = latents.shape[-1] * self.factor
+        return torch.cat([self.vae.decode(part).sample for part in _parts(latents / self.scale, side)]).clamp(-1, 1)
 
     def embed(self, prompts: list[str]) -> Tensor:
         """Prompts to (N,L,D): the text encoder's last states, of the padding too.
@@ -110,6 +119,18 @@ class LatentDiffusion(nn.Module):
             return noise
         velocity: Tensor = self.scheduler.get_velocity(latents, noise, t)
         return velocity
+
+
+def together(unet: Any, latents: Tensor) -> int:
+    """How many forwards to make at once, so that a large U-Net's activations stay within a few GB."""
+    elements = latents[0, 0].numel() * int(unet.config["block_out_channels"][0])
+    budget = _ELEMENTS if latents.device.type == "cpu" else 4 * _ELEMENTS
+    return max(1, min(_TOGETHER, budget // elements))
+
+
+def _parts(batch: Tensor, side: int) -> Sequence[Tensor]:
+    """A batch cut so that the autoencoder holds the activations of few large pictures at a time."""
+    return torch.split(batch, max(1, _PIXELS // side**2))
 
 
 def build_parts(architecture: PipelineArchitecture) -> dict[str, nn.Module]:

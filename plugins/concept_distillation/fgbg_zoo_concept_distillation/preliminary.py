@@ -17,6 +17,7 @@ from fgbg_zoo_concept_distillation.attention import capturing
 from fgbg_zoo_concept_distillation.pipeline import LatentDiffusion
 from fgbg_zoo_concept_distillation.pipeline import grid
 from fgbg_zoo_concept_distillation.pipeline import predict
+from fgbg_zoo_concept_distillation.pipeline import together
 
 
 class MapSettings(BaseModel):
@@ -24,8 +25,8 @@ class MapSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grid: int = Field(50, ge=1, le=1000, description="times that the schedule is divided into")
-    times: int = Field(40, ge=1, le=1000, description="how many of them, the smallest, are looked at")
+    grid: int = Field(50, ge=1, le=999, description="times that the schedule is divided into")
+    times: int = Field(40, ge=1, le=999, description="how many of them, the smallest, are looked at")
     repeats: int = Field(1, ge=1, le=1000, description="noises of each time")
     sides: tuple[int, ...] = Field((), description="sizes of the layers that count, in cells; none given: all")
     resize: Literal["nearest", "bilinear", "bicubic"] = Field("nearest", description="of layers to the latents' size")
@@ -36,10 +37,6 @@ class MapSettings(BaseModel):
         """Check what fits together."""
         if self.times > self.grid:
             raise ValueError(f"times {self.times} must not be above grid {self.grid}")
-
-
-CHUNK = 64
-"""U-Net forwards that are made together."""
 
 
 def times_of(pipeline: LatentDiffusion, settings: MapSettings) -> Tensor:
@@ -56,7 +53,7 @@ def attention_maps(
     seeds: Sequence[int],
     settings: MapSettings,
     unet: Any = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Tensor:
     """How much a U-Net attends to a concept at each place, on average over layers, heads, times and noises.
 
@@ -71,12 +68,13 @@ def attention_maps(
         seeds: of each picture's noise.
         settings: which times and layers.
         unet: another U-Net than the pipeline's.
-        chunk: forwards that are made together.
+        chunk: forwards that are made together; as many as memory should hold if ``None``.
 
     Returns:
         (P,h,h) float32, the mean attention, of one layer and time.
     """
     unet = pipeline.unet if unet is None else unet
+    chunk = together(unet, latents) if chunk is None else chunk
     times = times_of(pipeline, settings).repeat(settings.repeats)
     side, count = latents.shape[-1], len(times)
     total = torch.zeros(len(latents), side, side, device=latents.device)

@@ -26,7 +26,7 @@ class RefineSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(50, ge=1, le=1000, description="of DDIM")
+    steps: int = Field(50, ge=1, le=999, description="of DDIM")
     guidance: float = Field(1.0, description="away from the object's prompt; 1, as the authors have it, for none")
     keep_noise: Literal["fresh", "fixed"] = Field(
         "fresh", description="of the cells that stay: new in each step or not"
@@ -106,7 +106,8 @@ def upsampled(mask: Tensor, side: int, mode: Literal["nearest", "dilated"]) -> T
 
 def closed(mask: Tensor) -> Tensor:
     """(B,H,W) bool: closed by a cross of 3x3, then without holes, as the authors treat labels on request."""
-    whole = [ndimage.binary_fill_holes(ndimage.binary_closing(one)) for one in mask.cpu().numpy()]
+    framed = np.pad(mask.cpu().numpy(), ((0, 0), (1, 1), (1, 1)))  # the erosion would eat the outermost pixels
+    whole = [ndimage.binary_fill_holes(ndimage.binary_closing(one)[1:-1, 1:-1]) for one in framed]
     return torch.from_numpy(np.stack(whole)).to(mask.device)
 
 

@@ -109,10 +109,18 @@ class StudentSettings(StageSettings):
     compare: bool = Field(False, description="train another one on preliminary masks, to compare")
 
 
+_ELSEWHERE: Final = {
+    "accumulate": "make the stage's batch_size larger",
+    "ema_decay": "set tuning.ema_decay or foundation.diffusion.ema_decay",
+    "ema_warmup": "the stages always begin with a lower decay",
+}
+
+
 class ConceptSettings(LoopSettings):
     """The training of concept distillation; see the groups for the stages."""
 
-    steps: int = Field(20_000, ge=1, description="of fine-tuning; with stage=foundation, of the noise predictor")
+    steps: int = Field(20_000, ge=1, description="tuning.steps; with stage=foundation, foundation.diffusion.steps")
+    batch_size: int = Field(8, ge=1, description="pictures in a step, of the same stage")
     stage: Stage = Field("all", description="which stage to train; all: those that are not finished in the folder")
     foundation: FoundationSettings = Field(default_factory=FoundationSettings, description="set as foundation.X")
 
@@ -127,6 +135,21 @@ class ConceptSettings(LoopSettings):
     student: StudentSettings = Field(default_factory=StudentSettings, description="set as student.X")
     maps: MapSettings = Field(default_factory=MapSettings, description="preliminary masks, set as maps.X")
     refine: RefineSettings = Field(default_factory=RefineSettings, description="refined masks, set as refine.X")
+
+    def model_post_init(self, context: object) -> None:
+        """Refuse what the shared loop has and these stages have not."""
+        for name, instead in _ELSEWHERE.items():
+            if getattr(self, name) != LoopSettings.model_fields[name].default:
+                raise ValueError(f"{name} has no effect here; {instead}")
+        if self.prompt is not None and self.concept is None:
+            raise ValueError("prompt needs concept: the word in it that is looked for")
+
+    def own(self, name: str, stage: StageSettings) -> StageSettings:
+        """A stage's settings; those of the whole training are about fine-tuning, or about the noise predictor alone."""
+        if name != ("diffusion" if self.stage == "foundation" else "tuning"):
+            return stage
+        given = self.model_fields_set & {"steps", "batch_size"}
+        return stage.model_copy(update={key: getattr(self, key) for key in given})
 
     def loop(self, stage: StageSettings, **changes: Any) -> LoopSettings:
         """The shared loop's settings for a stage."""

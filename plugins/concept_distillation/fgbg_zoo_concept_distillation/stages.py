@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch import nn
 
 from fgbg_zoo import provenance
@@ -42,19 +44,28 @@ class Run:
     def fit(
         self,
         name: str,
-        make_task: Callable[[], Task],
+        make_task: Callable[[Any], Task],
         stage: StageSettings,
         streams: Mapping[str, Any] | None = None,
         *,
         identity: Mapping[str, Any] | None = None,
     ) -> TrainResult:
-        """A stage's training, in the folder of its name, and a record of it there."""
+        """A stage's training, in the folder of its name, and a record of it there.
+
+        Args:
+            name: of the stage.
+            make_task: makes the task of the stage's settings, which are then `ConceptSettings.own`.
+            stage: its settings.
+            streams: of pictures, if the task does not have its own.
+            identity: what the training follows from besides the settings.
+        """
+        stage = self.settings.own(name, stage)
         seed_everything(self.settings.seed)
         identity = {**stage.model_dump(mode="json"), "stage": name, **(identity or {})}
         folder = self.out / name
         source = {"command": provenance.command(), "commit": provenance.commit()}
         result = fit(
-            make_task(),
+            make_task(stage),
             streams or {},
             folder,
             self.settings.loop(stage),
@@ -92,7 +103,17 @@ class Run:
 
 def digest(network: nn.Module) -> str:
     """What tells a network from another of its kind."""
+    return digest_of(value for item in sorted(network.state_dict().items()) for value in item)
+
+
+def digest_of(values: Iterable[Any]) -> str:
+    """What tells some tensors, and texts of other values, from others."""
     found = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        found.update(name.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    for value in values:
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu()
+            plain = plain.float() if plain.is_floating_point() else plain
+            found.update(repr(tuple(plain.shape)).encode() + plain.contiguous().numpy().tobytes())
+        else:
+            found.update(repr(value).encode())
     return found.hexdigest()[:16]

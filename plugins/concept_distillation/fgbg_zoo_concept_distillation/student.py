@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from fgbg_zoo.data.pictures import resize
 from fgbg_zoo.interfaces import Segmenter
 from fgbg_zoo.nn.encoder_unet import EncoderUNet
+from fgbg_zoo_concept_distillation.geometry import with_shorter_side
 
 
 class StudentArchitecture(BaseModel):
@@ -45,9 +46,9 @@ class Student(nn.Module, Segmenter):
         return logits
 
     def segment(self, images: Tensor, **options: Any) -> Tensor:
-        """(B,3,H,W) in [0,1] to (B,1,H,W): the picture is brought to ``size``, the logits to the picture's size."""
-        side = self.architecture.size
-        logits = self(resize(images, (side, side)) * 2 - 1).float()
+        """(B,3,H,W) in [0,1] to (B,1,H,W): the shorter side is brought to ``size``, the logits to the picture's."""
+        size = with_shorter_side(images.shape[-2:], self.architecture.size)
+        logits = self(resize(images, size) * 2 - 1).float()
         return torch.sigmoid(resize_logits(logits, images.shape[-2:])).to(images.dtype)
 
 

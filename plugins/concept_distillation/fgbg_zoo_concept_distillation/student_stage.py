@@ -15,7 +15,7 @@ from fgbg_zoo.nn.encoder_unet import EncoderUNet
 from fgbg_zoo_concept_distillation.distillation import Distillation
 from fgbg_zoo_concept_distillation.settings import StudentSettings
 from fgbg_zoo_concept_distillation.stages import Run
-from fgbg_zoo_concept_distillation.stages import digest
+from fgbg_zoo_concept_distillation.stages import digest_of
 from fgbg_zoo_concept_distillation.student import Student
 from fgbg_zoo_concept_distillation.student_task import Pair
 from fgbg_zoo_concept_distillation.student_task import StudentTask
@@ -29,8 +29,8 @@ def train_students(
     """The student of refined masks, and the one of preliminary masks if it is asked for."""
     watched = _watched(data)
     s = run.settings.student
-    other = _train(run, "preliminary-student", work.compared(masks), watched, work) if s.compare else None
-    return _train(run, "student", [*work.refined(masks), *work.generated()], watched, work), other
+    other = _train(run, "preliminary-student", work.compared(masks), watched) if s.compare else None
+    return _train(run, "student", [*work.refined(masks), *work.generated()], watched), other
 
 
 def new_student(settings: StudentSettings) -> Student:
@@ -64,14 +64,14 @@ def new_student(settings: StudentSettings) -> Student:
     return student.train()
 
 
-def _train(
-    run: Run, name: str, pairs: list[Pair], watched: tuple[Tensor, Tensor | None], work: Distillation
-) -> Student:
+def _train(run: Run, name: str, pairs: list[Pair], watched: tuple[Tensor, Tensor | None]) -> Student:
     s = run.settings
-    about = {"foundation": digest(work.model.pipeline), "unet": digest(work.model.unet), "pairs": len(pairs)}
-    result = run.fit(
-        name, lambda: StudentTask(s.student, new_student(s.student), pairs, watched, s.seed), s.student, identity=about
-    )
+    about = {"pairs": digest_of(part for pair in pairs for part in pair)}
+
+    def task(stage: StudentSettings) -> StudentTask:
+        return StudentTask(stage, new_student(stage), pairs, watched, s.seed)
+
+    result = run.fit(name, task, s.student, identity=about)
     student = copy.deepcopy(result.modules["student"])
     assert isinstance(student, Student)
     return student.eval().requires_grad_(False)

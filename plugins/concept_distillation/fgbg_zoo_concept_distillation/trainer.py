@@ -81,12 +81,14 @@ class ConceptTrainer(Trainer):
         if not resume:
             _clear(out)
         run = Run(s, out, resume, on_event)
-        pictures = data if s.foundation.picture_size is None else data.reopen(size=s.foundation.picture_size)
+        read = s.foundation.picture_size if found is None else None
+        pictures = data if read is None else data.reopen(size=read)
         pipeline = open_pipeline(train_foundation(run, data) if found is None else found)
         model = ConceptDistillation(
             pipeline,
             concepts=self._concepts(pictures),
             closed=found is None,
+            prompt=s.prompt,
             background=s.background,
             maps=s.maps,
             refine=s.refine,
