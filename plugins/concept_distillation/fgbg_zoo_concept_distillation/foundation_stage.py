@@ -105,7 +105,9 @@ def _check_made(folder: Path, about: Mapping[str, Any]) -> None:
     if known == wanted:
         return
     different = sorted(name for name in {*known, *wanted} if known.get(name) != wanted.get(name))
-    pairs = [f"{name} ({known.get(name)} there, {wanted.get(name)} now)" for name in different[:3]]
+    pictures = [name for name in ("data", "backgrounds") if name in different]
+    pairs = [f"{name} ({known.get(name)} there, {wanted.get(name)} now)" for name in different if name not in pictures]
+    pairs = pairs[:3] or [f"pictures ({' and '.join(pictures)})"]
     reason = "it does not say what it was made from" if not known else f"other {', '.join(pairs)}"
     raise TrainingError(
         f"{folder} holds a pipeline of another training: {reason}. Choose another folder, or go on from it as it is: "

@@ -10,12 +10,14 @@ from typing import Final
 from typing import Literal
 
 import torch
+from einops import reduce
 from torch import Tensor
 from torch.nn import functional as F
 
 Rule = Literal["midpoint", "posterior"]
 
 BINS: Final = 512
+_FINER: Final = 128  # each bin once more, for k-means: its steps are small, and in coarse bins it would stop early
 _ROUNDS, _TOLERANCE, _FLOOR = 100, 1e-3, 1e-6  # scikit-learn's
 _CONSTANT: Final = 1e-12
 
@@ -23,8 +25,8 @@ _CONSTANT: Final = 1e-12
 def two_means(scores: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Fit a mixture of two normal distributions to the scores of each picture.
 
-    Scores are brought to [0,1] first, so their scale does not matter, and counted in 512 bins. The start is that of
-    k-means from both ends. Pictures are fitted together, and each as if it were alone.
+    Scores are brought to [0,1] first, so their scale does not matter, and counted in bins: 512, and for the start, that
+    of k-means from both ends, 65,536. Pictures are fitted together, and each as if it were alone.
 
     Args:
         scores: (B,...) finite.
@@ -38,11 +40,14 @@ def two_means(scores: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tens
     low = flat.masked_fill(~counts, torch.inf).amin(1, keepdim=True)
     span = flat.masked_fill(~counts, -torch.inf).amax(1, keepdim=True) - low
     centres = (torch.arange(BINS, dtype=flat.dtype, device=flat.device) + 0.5) / BINS
-    place = ((flat - low) / span.clamp_min(_CONSTANT) * BINS).nan_to_num(0, 0, 0).long().clamp(0, BINS - 1)
-    histogram = torch.zeros(len(flat), BINS, dtype=flat.dtype, device=flat.device)
+    fine = BINS * _FINER
+    place = ((flat - low) / span.clamp_min(_CONSTANT) * fine).nan_to_num(0, 0, 0).long().clamp(0, fine - 1)
+    histogram = torch.zeros(len(flat), fine, dtype=flat.dtype, device=flat.device)
     histogram.scatter_add_(1, place, counts.to(flat.dtype))
     histogram /= histogram.sum(1, keepdim=True).clamp_min(1)
-    mean, variance, weight = _expectation_maximisation(histogram, centres, _nearer_to_the_upper(histogram, centres))
+    upper = (centres > _halfway(histogram)).to(flat.dtype)
+    histogram = reduce(histogram, "b (bins finer) -> b bins", "sum", bins=BINS)
+    mean, variance, weight = _expectation_maximisation(histogram, centres, torch.stack([1 - upper, upper], 2))
     constant = ~(span > _CONSTANT * low.abs().clamp_min(1e-30))
     mean, variance = low + mean * span, variance * span**2
     order = mean.argsort(1)
@@ -85,18 +90,22 @@ def majority(mask: Tensor) -> Tensor:
     return filtered
 
 
-def _nearer_to_the_upper(histogram: Tensor, centres: Tensor) -> Tensor:
-    """(B,BINS,2) which of two means each bin is nearer to, by k-means that begins at both ends."""
-    means = centres.new_tensor([centres[0], centres[-1]]).expand(len(histogram), 2)
+def _halfway(histogram: Tensor) -> Tensor:
+    """(B,1) the middle of two means in [0,1], by k-means that begins at both ends; (B,N) counts of equal bins."""
+    count = histogram.shape[1]
+    centres = (torch.arange(count, dtype=histogram.dtype, device=histogram.device) + 0.5) / count
+    below, moment = F.pad(histogram.cumsum(1), (1, 0)), F.pad((histogram * centres).cumsum(1), (1, 0))
+    middle = torch.full_like(below[:, :1], 0.5)
     for _ in range(_ROUNDS):
-        upper = (centres > means.mean(1, keepdim=True)).to(histogram.dtype)
-        shares = torch.stack([1 - upper, upper], 2) * histogram[..., None]
-        moved = (shares * centres[:, None]).sum(1) / shares.sum(1).clamp_min(_CONSTANT)
-        if torch.equal(moved, means):
+        edge = (middle * count).round().long().clamp(1, count - 1)
+        share, sum_below = below.gather(1, edge), moment.gather(1, edge)
+        lower = sum_below / share.clamp_min(_CONSTANT)
+        upper = (moment[:, -1:] - sum_below) / (below[:, -1:] - share).clamp_min(_CONSTANT)
+        moved = (lower + upper) / 2
+        if torch.equal(moved, middle):
             break
-        means = moved
-    upper = (centres > means.mean(1, keepdim=True)).to(histogram.dtype)
-    return torch.stack([1 - upper, upper], 2)
+        middle = moved
+    return middle
 
 
 def _expectation_maximisation(histogram: Tensor, centres: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from fgbg_zoo_concept_distillation.concepts import concept_of
+from fgbg_zoo_concept_distillation.concepts import recognise
 
 import fgbg_zoo
 from fgbg_zoo.benchmark.job.batches import segment
@@ -41,6 +43,18 @@ def test_each_stage_beats_the_one_before_it() -> None:
     assert found["-preliminary"] > 0.5
     assert found["-refined"] > found["-preliminary"] + 0.04
     assert found[""] > found["-refined"]
+
+
+def test_it_recognises_what_is_in_a_picture() -> None:
+    scenes = fgbg_zoo.open_dataset("scenes", split="val", size=32)
+    samples = [scenes[index] for index in range(24)]
+    network = fgbg_zoo.load(SCENES, device="cpu").network
+    known = network.architecture.concepts
+    with torch.inference_mode():
+        latents = network.pipeline.encode(torch.stack([sample.image for sample in samples]) * 2 - 1)
+        seen = recognise(network.pipeline, latents, known)
+    right = sum(word == concept_of(sample.caption, known) for word, sample in zip(seen, samples, strict=True))
+    assert right >= 18  # three by chance
 
 
 def test_its_generated_pictures_have_things_in_them() -> None:

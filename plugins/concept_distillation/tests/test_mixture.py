@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 mixtures = st.tuples(
     st.integers(0, 2**31), st.floats(0.1, 0.45), st.floats(2.5, 6.0), st.floats(0.5, 2.0), st.floats(1e-3, 1e3)
@@ -26,18 +31,33 @@ def planted(seed, share, apart, spread, scale=1.0, count=4096):
     return torch.from_numpy(scores).view(1, 64, -1) * scale
 
 
+def scikit_learn(scaled: np.ndarray, **settings) -> GaussianMixture:
+    """Its mixture of scores (N,1) in [0,1], from k-means that begins at both ends as ours does.
+
+    Where two distributions overlap the likelihood is so flat that a random start ends elsewhere.
+    """
+    upper = KMeans(2, init=np.array([[0.0], [1.0]]), n_init=1, tol=0).fit(scaled).labels_ == 1
+    parts = [scaled[~upper], scaled[upper]]
+    start = {
+        "weights_init": [len(part) / len(scaled) for part in parts],
+        "means_init": [part.mean(0) for part in parts],
+        "precisions_init": [[[1 / (part.var() + 1e-6)]] for part in parts],
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(2, **start, **settings).fit(scaled)
+
+
 @given(mixtures)
 @settings(max_examples=40, deadline=None)
-def test_the_means_are_those_of_scikit_learn(mixture) -> None:
-    from sklearn.mixture import GaussianMixture
-
+def test_the_means_are_those_of_scikit_learn_give_or_take_a_round(mixture) -> None:
     scores = planted(*mixture[:4])
     low, high = scores.min(), scores.max()
     scaled = ((scores - low) / (high - low)).view(-1, 1).numpy()
-    reference = GaussianMixture(2, random_state=0, n_init=1).fit(scaled)
-    expected = np.sort(reference.means_[:, 0]) * float(high - low) + float(low)
-    found = two_means(scores)[0][0].numpy()
-    assert np.abs(found - expected).max() <= 0.01 * float(high - low)
+    found = (two_means(scores)[0][0].numpy() - float(low)) / float(high - low)
+    rounds = scikit_learn(scaled).n_iter_
+    others = [scikit_learn(scaled, tol=0, max_iter=count) for count in range(max(1, rounds - 1), rounds + 2)]
+    assert min(np.abs(found - np.sort(other.means_[:, 0])).max() for other in others) <= 0.005
 
 
 @given(mixtures)
@@ -60,6 +80,16 @@ def test_the_cut_is_halfway_between_the_means_or_where_both_are_as_likely() -> N
     likely = cut(scores, rule="posterior")
     assert not torch.equal(likely, cut(scores))
     assert bool((scores[likely].min() > scores[~likely].max() - 1e-9) | (scores[~likely] < means).all())
+
+
+def test_what_is_more_likely_is_what_scikit_learn_predicts() -> None:
+    for seed in range(5):
+        scores = planted(seed, 0.3, 4, 0.7)
+        low, high = scores.min(), scores.max()
+        scaled = ((scores - low) / (high - low)).view(-1, 1).numpy()
+        reference = scikit_learn(scaled)
+        predicted = torch.from_numpy(reference.predict(scaled) == reference.means_[:, 0].argmax()).view(scores.shape)
+        assert (cut(scores, rule="posterior") ^ predicted).float().mean() < 0.005
 
 
 def test_constant_scores_have_no_foreground() -> None:

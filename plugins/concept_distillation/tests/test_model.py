@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 
 import fgbg_zoo
 from fgbg_zoo.data.pictures import write_png
+from fgbg_zoo.errors import DeviceError
 from fgbg_zoo.errors import InputError
 from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo.errors import SnapshotError
@@ -120,6 +122,10 @@ def test_what_cannot_be_asked_has_its_own_sentence(model) -> None:
         ask(concept="bird", prompt="a photo of a dog")
     with pytest.raises(InputError, match="A prompt needs the concept"):
         ask(prompt="a photo of a dog")
+    with pytest.raises(InputError, match=r"seed must be an integer from 0 to 2\*\*63 - 1"):
+        ask(concept="bird", seed=2**63)
+    with pytest.raises(InputError, match=r"maps\.|times"):
+        ask(concept="bird", times=60)
     with pytest.raises(InputError, match="4x4 pixels are smaller than a cell of the latents"):
         model.segment(torch.rand(1, 3, 4, 4), concept="bird", mode="preliminary")
 
@@ -136,6 +142,40 @@ def test_a_model_of_any_words_wants_one_that_its_tokenizer_takes(pipeline) -> No
         plain.segment(pictures(), mode="student")
     several = plain.segment(pictures(), concept="human, arms", prompt="a photo of a human with arms and legs")
     assert several.shape == (2, 1, 40, 56)
+
+
+def test_a_model_remembers_its_prompt_and_knows_words_in_any_case(pipeline) -> None:
+    prompt = "a photo of a human with arms and legs"
+    made = ConceptDistillation(pipeline, concepts=("human, arms, legs",), closed=True, prompt=prompt, **QUICK)
+    plain = wrapped(made)
+    alone = plain.segment(pictures())
+    assert torch.equal(alone, plain.segment(pictures(), concept="human, arms, legs", prompt=prompt))
+    assert torch.equal(plain.segment(pictures(), concept="ARMS"), plain.segment(pictures(), concept="arms"))
+    with pytest.raises(InputError, match="does not know the concept 'tail'"):
+        plain.segment(pictures(), concept="arms, tail")
+    without = wrapped(ConceptDistillation(pipeline, concepts=("human, arms, legs",), **QUICK))
+    assert not torch.equal(plain.generate(1).image, without.generate(1).image)
+
+
+def test_overflowing_is_said(architecture) -> None:
+    broken = ConceptDistillation(LatentDiffusion(architecture()), **QUICK)
+    torch.nn.init.constant_(broken.pipeline.unet.conv_in.weight, float("nan"))
+    with pytest.raises(DeviceError, match="The attention is not finite in float32 on cpu; choose another dtype"):
+        wrapped(broken).segment(pictures(1), concept="bird")
+
+
+def test_threads_take_turns(model) -> None:
+    expected = [model.segment(pictures(1), concept=word, mode="preliminary") for word in ("bird", "dog")] * 3
+    with ThreadPoolExecutor(6) as pool:
+        words = ["bird", "dog"] * 3
+        found = list(pool.map(lambda word: model.segment(pictures(1), concept=word, mode="preliminary"), words))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("size", [72, 88, 104])
+def test_sides_that_cannot_be_halved_evenly_do(architecture, size) -> None:
+    plain = wrapped(ConceptDistillation(LatentDiffusion(architecture(size=size)), **QUICK))
+    assert plain.segment(pictures(1), concept="bird").shape == (1, 1, 40, 56)
 
 
 def test_generated_layers_make_up_the_picture(model) -> None:
@@ -219,6 +259,28 @@ def test_pipelines_that_are_none_are_refused(folder, tmp_path) -> None:
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(SnapshotError, match="cannot be read"):
         open_pipeline(pickled)
+
+
+def test_weights_that_lack_tensors_are_refused(folder, tmp_path) -> None:
+    for part, file in (
+        ("unet", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+        ("vae", "diffusion_pytorch_model"),
+    ):
+        broken = shutil.copytree(folder, tmp_path / part)
+        path = broken / part / f"{file}.safetensors"
+        content = load_file(path)
+        lost = sorted(content)[-1]
+        save_file({name: value for name, value in content.items() if name != lost}, path, {"format": "pt"})
+        with pytest.raises(SnapshotError, match=f"{part} lack {lost.removeprefix('text_model.')}; get them again"):
+            open_pipeline(broken)
+
+
+def test_a_pipeline_saved_in_half_precision_computes_in_single(architecture, tmp_path) -> None:
+    half = save_pipeline(LatentDiffusion(architecture()).half(), tmp_path / "half")
+    found = open_pipeline(half)
+    assert {parameter.dtype for parameter in found.parameters()} == {torch.float32}
+    assert fgbg_zoo.load(half, device="cpu").segment(pictures(1), concept="dog").shape == (1, 1, 40, 56)
 
 
 def test_parts_of_other_kinds_are_refused(folder, tmp_path, architecture) -> None:

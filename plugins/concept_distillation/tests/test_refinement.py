@@ -14,6 +14,7 @@ from fgbg_zoo_concept_distillation.refinement import upsampled
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_closing
 
 from fgbg_zoo.errors import InputError
 
@@ -61,6 +62,16 @@ def test_closing_fills_holes() -> None:
     mask[:, 4:12, 4:12] = True
     mask[:, 7:9, 7:9] = False
     assert closed(mask)[0, 4:12, 4:12].all()
+
+
+def test_closing_takes_nothing_away_not_even_at_the_border() -> None:
+    assert closed(torch.ones(1, 9, 7, dtype=torch.bool)).all()
+    for seed in range(20):
+        mask = torch.rand(2, 12, 10, generator=torch.Generator().manual_seed(seed)) > 0.5
+        assert (closed(mask) | ~mask).all()
+    gap = torch.ones(1, 5, 5, dtype=torch.bool)
+    gap[:, 0, 2] = False
+    assert closed(gap)[:, 0, 2].all() == binary_closing(torch.nn.functional.pad(gap[0], (3, 3, 3, 3)))[3, 5]
 
 
 @pytest.mark.parametrize("side", ["above", "below", "left", "right"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -20,6 +21,8 @@ from fgbg_zoo_concept_distillation.trainer import ConceptTrainer
 import fgbg_zoo
 from fgbg_zoo.data.pictures import write_png
 from fgbg_zoo.errors import DataError
+from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.errors import TrainingError
 from fgbg_zoo.errors import UsageError
 
 TINY = {
@@ -129,6 +132,56 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, monkeypa
     assert not (tmp_path / "out" / "autoencoder").exists()
 
 
+def test_what_would_count_for_nothing_is_refused() -> None:
+    for name, value in (("accumulate", 2), ("ema_decay", 0.5), ("ema_warmup", False)):
+        with pytest.raises(UsageError, match=f"{name} has no effect here"):
+            ConceptTrainer("small", **{name: value})
+    with pytest.raises(UsageError, match="prompt needs concept"):
+        ConceptTrainer("small", prompt="a photo of a bird")
+
+
+def test_steps_and_batch_size_are_those_of_fine_tuning_or_of_the_foundation_alone() -> None:
+    for stage, name in (("all", "tuning"), ("foundation", "diffusion")):
+        settings = ConceptTrainer("small", stage=stage, steps=7, batch_size=3).configured
+        groups = {"tuning": settings.tuning, "diffusion": settings.foundation.diffusion, "student": settings.student}
+        for each, group in groups.items():
+            own = settings.own(each, group)
+            assert ((own.steps, own.batch_size) == (7, 3)) == (each == name)
+            assert (own == group) == (each != name)
+
+
+def test_a_stage_is_not_taken_from_a_training_of_other_settings(trained, tmp_path) -> None:
+    out = shutil.copytree(trained[0], tmp_path / "out")
+    diffusion = {**TINY["foundation"]["diffusion"], "steps": 3}
+    longer = {**TINY, "foundation": {**TINY["foundation"], "diffusion": diffusion}}
+    with pytest.raises(TrainingError, match=r"another training: other diffusion\.steps \(2 there, 3 now\)"):
+        ConceptTrainer("small", **longer).fit(scenes(), out)
+    with pytest.raises(TrainingError, match=r"other pictures \(data and backgrounds\)"):
+        ConceptTrainer("small", **TINY).fit(scenes(13), out)
+    (out / "pipeline" / "made_from.json").unlink()
+    with pytest.raises(TrainingError, match="does not say what it was made from"):
+        ConceptTrainer("small", **TINY).fit(scenes(), out)
+
+
+@pytest.mark.parametrize(
+    ("changed", "stages"),
+    [
+        ({"refine": {"steps": 3}}, {"refined-pairs", "generated"}),
+        ({"maps": {"times": 3}}, {"preliminary", "views"}),
+        ({"student": {**TINY["student"], "network": {"size": 20, "width": 2}}}, {"refined-pairs", "generated"}),
+    ],
+)
+def test_what_follows_from_changed_settings_is_made_again(trained, tmp_path, changed, stages) -> None:
+    out = shutil.copytree(trained[0], tmp_path / "out")
+    made = set()
+    with pytest.raises(TrainingError, match="settings"):
+        ConceptTrainer("small", **{**TINY, **changed}).fit(
+            scenes(), out, on_event=lambda event: event["kind"] == "block" and made.add(event["stage"])
+        )
+    assert made == stages if "maps" in changed else made <= {*stages, "preliminary-pairs"}
+    assert made
+
+
 def test_scenes_have_what_the_small_preset_needs() -> None:
     settings = ConceptTrainer("small").configured.foundation
     captions = [scenes(64)[index].caption for index in range(64)]
@@ -152,7 +205,23 @@ def test_the_papers_student_has_31_million_parameters() -> None:
 def test_a_velocity_predicting_pipeline_survives_saving(tmp_path, architecture) -> None:
     a = architecture()
     velocity = a.model_copy(update={"scheduler": {**a.scheduler, "prediction_type": "v_prediction"}})
-    found = open_pipeline(save_pipeline(LatentDiffusion(velocity), tmp_path / "pipeline"))
+    folder = save_pipeline(LatentDiffusion(velocity), tmp_path / "pipeline")
+    found = open_pipeline(folder)
     latents, noise, t = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([1, 401])
     kept = found.scheduler.alphas_cumprod[t][:, None, None, None]
     assert torch.allclose(found.target(latents, noise, t), kept.sqrt() * noise - (1 - kept).sqrt() * latents, atol=1e-5)
+    path = folder / "scheduler" / "scheduler_config.json"
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps({**written, "rescale_betas_zero_snr": True}))
+    assert open_pipeline(folder).scheduler.alphas_cumprod[-1] < 1e-6
+    path.write_text(json.dumps({**written, "prediction_type": "sample"}))
+    with pytest.raises(SnapshotError, match="predicts 'sample'; one that predicts the noise or the velocity"):
+        open_pipeline(folder)
+
+
+def test_a_picture_keeps_its_shape_before_the_student() -> None:
+    student, seen = Student(size=32, width=2), []
+    student.network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[-2:])))
+    for h, w in ((64, 64), (60, 90), (40, 10)):
+        assert student.segment(torch.rand(1, 3, h, w)).shape == (1, 1, h, w)
+    assert seen == [(32, 32), (32, 48), (128, 32)]
