@@ -57,6 +57,7 @@ def fgbg_zoo_metrics() -> Iterable[MetricSpec]:
         ("s_measure", "structure:StructureMeasure", "S-measure (alpha 0.5)"),
         ("weighted_f", "weighted:WeightedF", "weighted F-measure (beta 1)"),
         ("boundary_iou", "boundary:BoundaryIoU", "mean over pictures of the IoU of outlines, 2 % of the diagonal"),
+        ("box_iou", "boxes:BoxIoU", "mean over pictures of the IoU of boxes, the prediction's largest part's"),
     ):
         yield MetricSpec(name, f"fgbg_zoo.metrics.{target}", description=text)
     target = "fgbg_zoo.metrics.overlap:AbsoluteError"

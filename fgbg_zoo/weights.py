@@ -91,6 +91,8 @@ def load(
 def save(model: Model, folder: str | Path) -> Path:
     """Write a model as a snapshot that `load` takes; its tensors come back bit for bit at the same ``dtype``.
 
+    A model that shares another one's weights (``weights_of``) is written as that one, without its own defaults.
+
     Raises:
         OutputError: if it cannot be written; what was there stays.
         UsageError: if the folder holds other things than a snapshot.

@@ -51,6 +51,7 @@ _TITLES: Final = {
     "e_measure": "E-measure",
     "weighted_f": "weighted F",
     "boundary_iou": "Boundary IoU",
+    "box_iou": "Box IoU",
     "swd": "SWD",
     "fid": "FID",
     "kid": "KID",

@@ -28,6 +28,7 @@ METRIC_ORDER: Final = (
     "e_measure",
     "weighted_f",
     "boundary_iou",
+    "box_iou",
     "swd",
     "fid",
     "kid",

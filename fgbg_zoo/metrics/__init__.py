@@ -12,10 +12,10 @@ Conventions, which hold for all of them:
 * *Pooled or per picture.* ``iou_pooled``, ``miou`` and ``accuracy`` count the pixels of all pictures together, so that
   a large picture weighs more; everything else is a mean over pictures.
 * *Empty masks.* No picture is left out. An overlap score (``iou_*``, ``miou``, ``dice``, ``max_f*``, ``weighted_f``,
-  ``boundary_iou``) that is 0/0, because neither the ground truth nor the prediction has foreground, is 1; with an empty
-  ground truth and any prediction it is 0. For ``miou`` this is said of each class, for ``max_f*`` of each threshold;
-  for ``weighted_f`` a prediction is empty if it is 0 throughout. With an empty prediction of something these scores
-  are 0 by their formulas, except where ``weighted_f`` forgives misses next to the frame. ``s_measure`` and
+  ``boundary_iou``, ``box_iou``) that is 0/0, because neither the ground truth nor the prediction has foreground, is 1;
+  with an empty ground truth and any prediction it is 0. For ``miou`` this is said of each class, for ``max_f*`` of each
+  threshold; for ``weighted_f`` a prediction is empty if it is 0 throughout. With an empty prediction of something these
+  scores are 0 by their formulas, except where ``weighted_f`` forgives misses next to the frame. ``s_measure`` and
   ``e_measure`` have their own definitions for a ground truth that is empty or full: the share of it that the
   prediction gets right.
 * *No pictures.* ``compute`` without any picture raises `InputError`; nothing is NaN.

@@ -12,7 +12,7 @@ from fgbg_zoo.metrics import make_metric
 from fgbg_zoo.metrics import per_image
 
 NAMES = registry.list_metrics("segmentation")
-OVERLAP = ["iou_pooled", "iou_per_image", "dice", "max_f", "max_f_selfmask", "weighted_f", "boundary_iou"]
+OVERLAP = ["iou_pooled", "iou_per_image", "dice", "max_f", "max_f_selfmask", "weighted_f", "boundary_iou", "box_iou"]
 
 
 def score(name: str, probabilities: torch.Tensor, masks: torch.Tensor) -> float:
@@ -37,7 +37,7 @@ def test_anything_where_nothing_is_scores_zero(name: str) -> None:
     assert score(name, prediction, full(0.0)) == 0
 
 
-@pytest.mark.parametrize("name", ["iou_pooled", "iou_per_image", "dice", "weighted_f", "boundary_iou"])
+@pytest.mark.parametrize("name", ["iou_pooled", "iou_per_image", "dice", "weighted_f", "boundary_iou", "box_iou"])
 def test_nothing_where_something_is_scores_zero(name: str) -> None:
     mask = full(0.0, 20, 16)
     mask[..., 5:12, 4:9] = 1
@@ -47,7 +47,7 @@ def test_nothing_where_something_is_scores_zero(name: str) -> None:
 def test_a_picture_without_foreground_counts_in_every_mean() -> None:
     masks = torch.cat([full(0.0), full(0.0), full(1.0)])
     probabilities = torch.cat([full(0.0), full(1.0), full(1.0)])
-    for name in ("iou_per_image", "dice", "weighted_f", "boundary_iou"):
+    for name in ("iou_per_image", "dice", "weighted_f", "boundary_iou", "box_iou"):
         assert score(name, probabilities, masks) == pytest.approx(2 / 3)
     assert score("iou_pooled", probabilities, masks) == pytest.approx(1 / 2)
     assert per_image(probabilities, masks)["iou"].tolist() == [1, 0, 1]

@@ -28,7 +28,7 @@ from fgbg_zoo.spec import PluginInfo
 SPECS = list(builtin.fgbg_zoo_metrics())
 DESIGNED = {
     "segmentation": "iou_pooled iou_per_image miou dice accuracy max_f max_f_selfmask mae s_measure e_measure "
-    "weighted_f boundary_iou",
+    "weighted_f boundary_iou box_iou",
     "images": "fid kid swd",
     "layers": "mask_area mask_softness layer_mi layer_mi_foreground layer_mi_background layer_mi_whole "
     "layer_mi_paper layer_mi_paper_foreground layer_mi_paper_background layer_mi_paper_whole",

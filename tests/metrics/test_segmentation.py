@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import numpy as np
@@ -102,6 +103,34 @@ def boundary_iou(data: Sequence[Pair]) -> float:
     return float(np.mean([over((a & b).sum(), (a | b).sum()) for a, b in both]))
 
 
+def box_iou(data: Sequence[Pair]) -> float:
+    """By sets of places, with a search from pixel to pixel."""
+
+    def parts(mask: np.ndarray) -> list[set[tuple[int, int]]]:
+        left, found = set(zip(*map(np.ndarray.tolist, np.nonzero(mask)), strict=True)), []
+        while left:
+            part, edge = set(), {min(left)}
+            while edge:
+                part |= edge
+                near = {(y + dy, x + dx) for y, x in edge for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
+                edge = (near & left) - part
+            left -= part
+            found.append(part)
+        return found
+
+    def box(places: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        if not (places := list(places)):
+            return set()
+        rows, columns = ({each[axis] for each in places} for axis in (0, 1))
+        return {(y, x) for y in range(min(rows), max(rows) + 1) for x in range(min(columns), max(columns) + 1)}
+
+    scores = []
+    for prediction, mask in data:
+        predicted, true = box(max(parts(prediction > 0.5), key=len, default=set())), box(set().union(*parts(mask)))
+        scores.append(over(len(predicted & true), len(predicted | true)))
+    return float(np.mean(scores))
+
+
 def f_curves(data: Sequence[Pair], beta_squared: float) -> np.ndarray:
     """(N,256), threshold by threshold, with 1 where neither side has foreground."""
     curves = []
@@ -125,6 +154,7 @@ REFERENCES: dict[str, Callable[[Sequence[Pair]], float]] = {
     "dice": dice,
     "accuracy": pixel_accuracy,
     "boundary_iou": boundary_iou,
+    "box_iou": box_iou,
     "mae": lambda data: float(np.mean([np.abs(p - m).mean() for p, m in data])),
     "max_f": lambda data: float(f_curves(data, 0.3).mean(0).max()),
     "max_f_selfmask": lambda data: float(f_curves(data, 0.09).max(1).mean()),
