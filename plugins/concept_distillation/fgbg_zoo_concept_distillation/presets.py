@@ -11,7 +11,7 @@ SMALL: Final[dict[str, Any]] = {
         "autoencoder": {"steps": 1500, "lr": 2e-3, "decay_from": 0.5},
         "diffusion": {"steps": 13_000, "lr": 1.5e-3, "decay_from": 0.5},
     },
-    "tuning": {"steps": 2000, "batch_size": 32, "lr": 2e-4, "decay_from": 0.5, "pictures": 3072, "ema_decay": 0.998},
+    "tuning": {"steps": 300, "batch_size": 32, "lr": 5e-5, "decay_from": 0.5, "pictures": 3072, "ema_decay": 0.998},
     "student": {
         "steps": 2500,
         "lr": 2e-3,
