@@ -31,7 +31,7 @@ def test_its_parts_are_small_enough_for_a_wheel() -> None:
 
 def test_each_stage_beats_the_one_before_it() -> None:
     scenes = fgbg_zoo.open_dataset("scenes", split="val", size=64)
-    samples = [scenes[index] for index in range(64)]
+    samples = [scenes[index] for index in range(40)]
     images = torch.stack([sample.image for sample in samples])
     truth = torch.stack([sample.mask for sample in samples if sample.mask is not None])
     found = {}
@@ -41,7 +41,7 @@ def test_each_stage_beats_the_one_before_it() -> None:
         metric.update(segment(model, images, [sample.caption for sample in samples], may_split=False), truth)
         found[way] = float(metric.compute())
     assert found["-preliminary"] > 0.5
-    assert found["-refined"] > found["-preliminary"] + 0.04
+    assert found["-refined"] > found["-preliminary"] + 0.05
     assert found[""] > found["-refined"]
 
 
@@ -58,6 +58,6 @@ def test_it_recognises_what_is_in_a_picture() -> None:
 
 
 def test_its_generated_pictures_have_things_in_them() -> None:
-    layers = fgbg_zoo.load(SCENES, device="cpu").generate(16, seed=3)
+    layers = fgbg_zoo.load(SCENES, device="cpu").generate(8, seed=3)
     assert 0.05 < layers.mask.mean() < 0.5
     assert layers.mask.std(0).mean() > 0.1

@@ -380,13 +380,10 @@ def test_a_repository_of_the_hub_is_read_as_a_folder_is(folder, tmp_path) -> Non
         run = lambda: subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)  # noqa: E731
         first = run()
         assert first.returncode == 0, first.stderr
-        asked = len(hub.requests)
         assert not any("safety_checker" in request for request in hub.requests)
-        assert run().stdout == first.stdout
-        assert len(hub.requests) == asked  # a pinned commit that is cached
     expected = fgbg_zoo.load(folder, device="cpu").segment(pictures(1), concept="dog")
     assert float(first.stdout) == pytest.approx(float(expected.mean()), abs=0.02)
-    assert run().stdout == first.stdout  # and without the server
+    assert run().stdout == first.stdout  # without the server: the pinned commit is cached
 
 
 def test_the_command_line_says_what_is_missing_offline(tmp_path) -> None:
