@@ -20,6 +20,7 @@ BINS: Final = 512
 _FINER: Final = 128  # each bin once more, for k-means: its steps are small, and in coarse bins it would stop early
 _ROUNDS, _TOLERANCE, _FLOOR = 100, 1e-3, 1e-6  # scikit-learn's
 _CONSTANT: Final = 1e-12
+_TOGETHER: Final = 64  # pictures, whose bins take memory
 
 
 def two_means(scores: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -37,22 +38,8 @@ def two_means(scores: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tens
     """
     flat = scores.flatten(1).double()
     counts = torch.ones_like(flat, dtype=torch.bool) if valid is None else valid.flatten(1)
-    low = flat.masked_fill(~counts, torch.inf).amin(1, keepdim=True)
-    span = flat.masked_fill(~counts, -torch.inf).amax(1, keepdim=True) - low
-    centres = (torch.arange(BINS, dtype=flat.dtype, device=flat.device) + 0.5) / BINS
-    fine = BINS * _FINER
-    place = ((flat - low) / span.clamp_min(_CONSTANT) * fine).nan_to_num(0, 0, 0).long().clamp(0, fine - 1)
-    histogram = torch.zeros(len(flat), fine, dtype=flat.dtype, device=flat.device)
-    histogram.scatter_add_(1, place, counts.to(flat.dtype))
-    histogram /= histogram.sum(1, keepdim=True).clamp_min(1)
-    upper = (centres > _halfway(histogram)).to(flat.dtype)
-    histogram = reduce(histogram, "b (bins finer) -> b bins", "sum", bins=BINS)
-    mean, variance, weight = _expectation_maximisation(histogram, centres, torch.stack([1 - upper, upper], 2))
-    constant = ~(span > _CONSTANT * low.abs().clamp_min(1e-30))
-    mean, variance = low + mean * span, variance * span**2
-    order = mean.argsort(1)
-    found = (part.gather(1, order).masked_fill(constant, torch.nan) for part in (mean, variance, weight))
-    mean, variance, weight = found
+    fitted = [_fit(*part) for part in zip(*(torch.split(part, _TOGETHER) for part in (flat, counts)), strict=True)]
+    mean, variance, weight = (torch.cat(part) for part in zip(*fitted, strict=True))
     return mean, variance, weight
 
 
@@ -88,6 +75,26 @@ def majority(mask: Tensor) -> Tensor:
     filtered = mask.clone()
     filtered[:, 1:-1, 1:-1] = inner
     return filtered
+
+
+def _fit(flat: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    low = flat.masked_fill(~counts, torch.inf).amin(1, keepdim=True)
+    span = flat.masked_fill(~counts, -torch.inf).amax(1, keepdim=True) - low
+    centres = (torch.arange(BINS, dtype=flat.dtype, device=flat.device) + 0.5) / BINS
+    fine = BINS * _FINER
+    place = ((flat - low) / span.clamp_min(_CONSTANT) * fine).nan_to_num(0, 0, 0).long().clamp(0, fine - 1)
+    histogram = torch.zeros(len(flat), fine, dtype=flat.dtype, device=flat.device)
+    histogram.scatter_add_(1, place, counts.to(flat.dtype))
+    histogram /= histogram.sum(1, keepdim=True).clamp_min(1)
+    upper = (centres > _halfway(histogram)).to(flat.dtype)
+    histogram = reduce(histogram, "b (bins finer) -> b bins", "sum", bins=BINS)
+    mean, variance, weight = _expectation_maximisation(histogram, centres, torch.stack([1 - upper, upper], 2))
+    constant = ~(span > _CONSTANT * low.abs().clamp_min(1e-30))
+    mean, variance = low + mean * span, variance * span**2
+    order = mean.argsort(1)
+    found = (part.gather(1, order).masked_fill(constant, torch.nan) for part in (mean, variance, weight))
+    mean, variance, weight = found
+    return mean, variance, weight
 
 
 def _halfway(histogram: Tensor) -> Tensor:
