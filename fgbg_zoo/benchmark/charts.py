@@ -18,6 +18,7 @@ _SCORE: Final = "iou_pooled"
 _SPEED: Final = "segment_images_per_s"
 _LABEL_HEIGHT: Final = 13.0
 _LETTER: Final = 6.3
+_CHART, _NUMBER = 490.0, 50.0
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,21 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars of a metric, longest first."""
+    """Bars of a metric, longest first, right of their names; lengths are in pixels of a plot that is 490 wide."""
 
     title: str
     bars: list[Bar]
+
+    @property
+    def left(self) -> float:
+        """Where bars begin, so that the longest name fits."""
+        longest = max(len(bar.name) for bar in self.bars)
+        return min(max(_LETTER * longest + 12, 140.0), 340.0)
+
+    @property
+    def span(self) -> float:
+        """How long a bar of 1 is, with its number beside it."""
+        return _CHART - _NUMBER - self.left
 
 
 @dataclass(frozen=True)

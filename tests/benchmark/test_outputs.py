@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -108,6 +109,15 @@ def test_labels_of_points_do_not_lie_on_each_other():
     heights = sorted(point.label_y for point in plot.points)
     assert all(b - a >= 12 for a, b in pairwise(heights))
     assert all(0 <= point.x <= plot.width and 0 <= point.y <= plot.height for point in plot.points)
+
+
+def test_bars_begin_where_the_longest_name_has_room():
+    bar = charts.Bar("", 0.5, None, None, False)
+    for length in (1, 12, 30, 47):
+        chart = charts.BarChart("IoU", [bar, replace(bar, name="x" * length)])
+        assert chart.left - 8 >= 6 * length
+        assert chart.span >= 100
+        assert chart.left + chart.span <= 440
 
 
 def test_the_conventions_are_the_metrics_own():
