@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -141,6 +143,17 @@ class Reporter:
         if self._board is not None:
             with writing(Path(self._board.log_dir)):
                 self._board.flush()
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal while the block runs, and nothing elsewhere; what it gives moves the bar to a number."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with _open_bar() as bar:
+        line = bar.add_task(what, total=total)
+        yield lambda done: bar.update(line, completed=done)
 
 
 def _open_board(folder: Path, step: int) -> Any:

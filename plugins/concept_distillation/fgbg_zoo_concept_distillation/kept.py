@@ -17,6 +17,7 @@ from torch import Tensor
 from fgbg_zoo.devices import memory_guard
 from fgbg_zoo.files import replacing
 from fgbg_zoo.interfaces import Event
+from fgbg_zoo.training.events import progress_bar
 
 BLOCK: Final = 64
 """Pictures that are computed, and kept, together."""
@@ -47,23 +48,28 @@ def kept(
     """
     name = hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()[:12]
     results: list[dict[str, Tensor]] = []
-    for start in range(0, count, BLOCK):
-        places = range(start, min(start + BLOCK, count))
-        path = folder / f"{name}-{start:07d}-{len(places)}.safetensors"
-        if path.is_file():
-            results += _apart(load_file(path), len(places))
-            continue
-        with torch.no_grad(), memory_guard(f"computing {folder.name}", "Choose another device."):
-            made = make(places)
-        content = {
-            f"{row:03d}.{key}": value.cpu().contiguous() for row, one in enumerate(made) for key, value in one.items()
-        }
-        with replacing(path) as target:
-            target.write(save(content))
-        results += [{key: value.cpu() for key, value in one.items()} for one in made]
-        if on_event is not None:
-            on_event({"kind": "block", "step": places.stop, "steps": count})
+    with progress_bar(folder.name, count) as move:
+        for start in range(0, count, BLOCK):
+            places = range(start, min(start + BLOCK, count))
+            path = folder / f"{name}-{start:07d}-{len(places)}.safetensors"
+            if path.is_file():
+                results += _apart(load_file(path), len(places))
+            else:
+                results += _made(make, places, path)
+                if on_event is not None:
+                    on_event({"kind": "block", "step": places.stop, "steps": count})
+            move(places.stop)
     return results
+
+
+def _made(make: Callable[[range], list[Found]], places: range, path: Path) -> list[dict[str, Tensor]]:
+    """A block, which is also in its file."""
+    with torch.no_grad(), memory_guard(f"computing {path.parent.name}", "Choose another device."):
+        made = [{key: value.cpu().contiguous() for key, value in one.items()} for one in make(places)]
+    content = {f"{row:03d}.{key}": value for row, one in enumerate(made) for key, value in one.items()}
+    with replacing(path) as target:
+        target.write(save(content))
+    return made
 
 
 def _apart(content: Mapping[str, Tensor], count: int) -> list[dict[str, Tensor]]:

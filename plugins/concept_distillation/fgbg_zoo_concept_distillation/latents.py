@@ -16,6 +16,7 @@ from torch import Tensor
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.files import replacing
+from fgbg_zoo.training.events import progress_bar
 
 _BATCH = 64
 
@@ -40,13 +41,7 @@ class Latents:
         return len(self.values)
 
 
-def cached_latents(
-    encode: Callable[[Tensor], Tensor],
-    data: Dataset,
-    folder: Path,
-    key: str,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Latents:
+def cached_latents(encode: Callable[[Tensor], Tensor], data: Dataset, folder: Path, key: str) -> Latents:
     """Encode the pictures of a data set, or take what an earlier call with the same key and data left in a folder.
 
     Args:
@@ -54,7 +49,6 @@ def cached_latents(
         data: pictures of one size.
         folder: where the latents are kept.
         key: what tells the encoder from others.
-        on_progress: called with how many pictures of how many are done.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -65,13 +59,12 @@ def cached_latents(
     if path.is_file() and captions.is_file():
         return Latents(load_file(path)["latents"], json.loads(captions.read_text(encoding="utf-8")))
     parts, texts = [], []
-    for start in range(0, len(data), _BATCH):
-        samples = [data[index] for index in range(start, min(start + _BATCH, len(data)))]
-        with torch.no_grad():
+    with torch.no_grad(), progress_bar("latents", len(data)) as move:
+        for start in range(0, len(data), _BATCH):
+            samples = [data[index] for index in range(start, min(start + _BATCH, len(data)))]
             parts.append(encode(torch.stack([sample.image for sample in samples])).half().cpu())
-        texts += [sample.caption or "" for sample in samples]
-        if on_progress is not None:
-            on_progress(start + len(samples), len(data))
+            texts += [sample.caption or "" for sample in samples]
+            move(len(texts))
     values = torch.cat(parts)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(captions) as target:
