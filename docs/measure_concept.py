@@ -57,6 +57,8 @@ def main() -> None:
     parser.add_argument("out", nargs="?", type=Path)
     parser.add_argument("--tuning", action="append", default=[], type=json.loads)
     given = parser.parse_args()
+    if given.tuning and given.out is None:
+        parser.error("--tuning needs OUT, a training's folder")
     model: Any = fgbg_zoo.load(MODEL, device="cpu").network
     with torch.inference_mode():
         scenes = look(model)

@@ -34,24 +34,26 @@ def train_students(
 
 
 def new_student(settings: StudentSettings) -> Student:
-    """A student to train, which was tried on a picture.
+    """A student to train, which was tried on a square and on a longer picture.
 
     Raises:
-        UsageError: for an encoder that timm does not know, or that gives no features at this size.
+        UsageError: for an encoder that timm does not know, or that gives no features of pictures of such sizes.
         NotAvailableError: for weights that are not here and cannot be downloaded.
     """
     a = settings.network
     try:
         student = Student(**a.model_dump())
         with torch.no_grad():
-            student.eval()(torch.zeros(1, 3, a.size, a.size))
+            for length in (a.size, a.size + a.size // 3):
+                student.eval()(torch.zeros(1, 3, a.size, length))
     except Exception as error:  # timm raises whatever comes up in its models
         if a.encoder is None:
             raise
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"'{a.encoder}' cannot be the student's encoder at {a.size} pixels: {reason}. Name another model of timm "
-            "that gives features (timm.list_models()), or another student.network.size."
+            f"'{a.encoder}' cannot be the student's encoder of pictures whose shorter side is {a.size} pixels: "
+            f"{reason}. "
+            "Name another model of timm that gives features (timm.list_models()), or another student.network.size."
         ) from error
     if a.encoder and settings.pretrained:
         try:

@@ -118,6 +118,9 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, monkeypa
         ConceptTrainer("small", **{**TINY, "student": {"network": {"encoder": "no_such_network"}}}).fit(
             scenes(), tmp_path / "out"
         )
+    square = {"network": {"encoder": "vit_tiny_patch16_224", "size": 224}}
+    with pytest.raises(UsageError, match=r"shorter side is 224 pixels: Input width \(298\)"):
+        ConceptTrainer("small", **{**TINY, "student": square}).fit(scenes(), tmp_path / "out")
     with pytest.raises(UsageError, match="has the presets small, paper-cub"):
         ConceptTrainer("large")
     with pytest.raises(UsageError, match="cannot be halved"):
