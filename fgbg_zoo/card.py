@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
+from typing import Self
 
 import yaml
 
-_USE: Final = """\
-```python
-import fgbg_zoo
+from fgbg_zoo import registry
+from fgbg_zoo.errors import UnknownMethodError
+from fgbg_zoo.scores import Score
+from fgbg_zoo.spec import MethodSpec
 
-model = fgbg_zoo.load("path/to/this/folder")  # or "hf:organisation/repository"
-```"""
+if TYPE_CHECKING:
+    from torch import nn
+
+README: Final = "README.md"
+
+_BEGIN: Final = "<!-- made by fgbg-zoo: what is between these two lines is written anew -->"
+_END: Final = "<!-- end of what fgbg-zoo made; what follows is yours -->"
 
 _HUB_LICENSES: Final = frozenset(
     (
@@ -44,45 +54,196 @@ _HUB_LICENSES: Final = frozenset(
 """Licence identifiers that the Hub knows; any other is given as ``other`` with a name."""
 
 
-def model_card(config: Mapping[str, Any], parameters: int, notes: str = "") -> str:
+@dataclass(frozen=True)
+class Facts:
+    """What a card says.
+
+    Attributes:
+        config: the snapshot's ``config.json``.
+        parameters: how many the network has.
+        capabilities: what it does, ``"segment"`` and ``"generate"``.
+        inputs: the pictures that it generates from.
+        place: what ``load`` takes: ``"hf:organisation/repository"``, or words for a folder.
+        scores: what was measured.
+        pictures: names of picture files beside the card.
+    """
+
+    config: Mapping[str, Any]
+    parameters: int
+    capabilities: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    place: str = "path/to/this/folder"
+    scores: Sequence[Score] = ()
+    pictures: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], network: nn.Module, **more: Any) -> Self:
+        """The facts of a network."""
+        from fgbg_zoo.interfaces import parts
+
+        found = parts(network)
+        inputs = tuple(found["generate"].inputs) if "generate" in found else ()
+        return cls(
+            config,
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            capabilities=tuple(sorted(found, reverse=True)),
+            inputs=inputs,
+            **more,
+        )
+
+    @property
+    def title(self) -> str:
+        """The model's name, or the method's."""
+        return str(self.config["model"] or self.config["method"])
+
+    @property
+    def method(self) -> MethodSpec:
+        """What the registry says of the method; nothing of one that is not installed."""
+        try:
+            return registry.method_spec(self.config["method"])
+        except UnknownMethodError:
+            return MethodSpec(self.config["method"])
+
+
+def model_card(facts: Facts, notes: str = "", previous: str = "") -> str:
     """The README.md of a snapshot.
 
     Args:
-        config: its ``config.json``.
-        parameters: how many the network has.
+        facts: what it says.
         notes: Markdown for the end.
+        previous: an older card, whose own entries of the front matter and whose text outside the part that is made
+            here are kept; ``notes`` are not used then.
     """
-    method, dataset = config["method"], config["dataset"]
-    title = config["model"] or method
-    trained = f", trained on `{dataset}`" if dataset else ""
-    tables = "".join(_table(name.capitalize(), config[name]) for name in ("architecture", "preprocessing", "training"))
-    parts = [
-        f"---\n{_front_matter(method, config['license'])}---",
-        f"# {title}",
-        f"Method `{method}`{trained}; {parameters:,} parameters.",
-        _USE,
-        tables.strip(),
-        notes.strip(),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    matter, kept = _taken_apart(previous)
+    front = yaml.safe_dump({**matter, **_front_matter(facts)}, sort_keys=False, allow_unicode=True)
+    made = "\n\n".join(part for part in _sections(facts) if part)
+    end = kept if previous.strip() else notes.strip()
+    return f"---\n{front}---\n\n{_BEGIN}\n\n{made}\n\n{_END}\n" + (f"\n{end}\n" if end else "")
 
 
-def _front_matter(method: str, license: str) -> str:
+def _taken_apart(card: str) -> tuple[dict[str, Any], str]:
+    """The entries of a card's front matter, and its text without the part that is made."""
+    found = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
+    try:
+        matter = yaml.safe_load(found[1]) if found else {}
+    except yaml.YAMLError:
+        matter = {}
+    text = card[found.end() :] if found else card
+    before, begun, rest = text.partition(_BEGIN)
+    if begun:
+        _, _, after = rest.partition(_END)
+        text = f"{before.strip()}\n\n{after.strip()}"
+    return (matter if isinstance(matter, dict) else {}), text.strip()
+
+
+def _front_matter(facts: Facts) -> dict[str, Any]:
+    license = facts.config["license"]
     matter: dict[str, Any] = {"library_name": "fgbg-zoo"}
     if license.lower() in _HUB_LICENSES:
         matter["license"] = license.lower()
     elif license:
         matter |= {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", license.lower()).strip("-")}
-    matter["pipeline_tag"] = "image-segmentation"
-    matter["tags"] = ["fgbg-zoo", "unsupervised", "foreground-background-segmentation", method]
-    return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)
+    only_generates = facts.capabilities == ("generate",)
+    matter["pipeline_tag"] = "unconditional-image-generation" if only_generates else "image-segmentation"
+    tags = ["fgbg-zoo", "unsupervised", "foreground-background-segmentation"]
+    if "generate" in facts.capabilities:
+        tags.append("layered-image-generation")
+    matter["tags"] = [*tags, facts.config["method"]]
+    if facts.scores:
+        matter["model-index"] = [{"name": facts.title, "results": [score.model_index() for score in facts.scores]}]
+    return matter
+
+
+def _sections(facts: Facts) -> list[str]:
+    config = facts.config
+    return [
+        f"# {facts.title}",
+        _what(facts),
+        _use(facts),
+        _pictures(facts),
+        _results(facts),
+        _training(config),
+        *(_table(name, config[name.lower()]) for name in ("Architecture", "Preprocessing")),
+        _licences(facts),
+        _citation(facts.method),
+    ]
+
+
+def _what(facts: Facts) -> str:
+    method, dataset = facts.method, facts.config["dataset"]
+    trained = f", trained on `{dataset}`" if dataset else ""
+    named = f"[{method.title}]({method.paper})" if method.title and method.paper else method.title
+    paper = f" {named}." if named else ""
+    return f"Method `{method.name}`{trained}; {facts.parameters:,} parameters.{paper}"
+
+
+def _use(facts: Facts) -> str:
+    dists = sorted({plugin.dist for plugin in registry.plugins() if plugin.name == facts.method.plugin})
+    packages = " ".join(dict.fromkeys(["fgbg-zoo", *dists]))
+    lines = ["import fgbg_zoo", "", f'model = fgbg_zoo.load("{facts.place}")']
+    if "segment" in facts.capabilities or facts.inputs:
+        lines += [
+            'scenes = fgbg_zoo.open_dataset("scenes", split="test", size=64)',
+            "pictures = scenes[0].image[None]  # (1,3,H,W) in [0,1], any size",
+        ]
+    if "segment" in facts.capabilities:
+        lines.append("masks = model.segment(pictures)  # (1,1,H,W) in [0,1]")
+    if "generate" in facts.capabilities:
+        given = {"images": "pictures", "backgrounds": "scenes.backgrounds()[0].image[None]"}
+        arguments = "".join(f", {name}={given[name]}" for name in facts.inputs)
+        number = 1 if facts.inputs else 4
+        lines.append(f"layers = model.generate({number}{arguments})  # image, foreground, background, mask")
+    code = "\n".join(lines)
+    return f"## Use\n\n```sh\npip install {packages}\n```\n\n```python\n{code}\n```"
+
+
+def _pictures(facts: Facts) -> str:
+    if not facts.pictures:
+        return ""
+    shown = "\n\n".join(f"![{name}]({name})" for name in facts.pictures)
+    return f"## Samples\n\nNothing is selected.\n\n{shown}"
+
+
+def _results(facts: Facts) -> str:
+    if not facts.scores:
+        return ""
+    lines = ["## Results", "", "| data | pictures | metric | value | 95 % interval |", "|---|---|---|---|---|"]
+    for score in facts.scores:
+        pictures = f"{score.pictures} of {score.split}" if score.pictures else score.split
+        data = f"`{score.data}` at {score.size} pixels" if score.size else f"`{score.data}`"
+        for name, value in score.metrics.items():
+            low_high = score.intervals.get(name)
+            interval = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
+            lines.append(f"| {data} | {pictures} | `{name}` | {value:.4g} | {interval} |")
+    commands = dict.fromkeys(score.command for score in facts.scores if score.command)
+    return "\n".join([*lines, "", *(f"Measured by `{command}`." for command in commands)]).strip()
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    training = dict(config["training"])
+    command = training.pop("command", "")
+    shown = f"```sh\n{command}\n```" if isinstance(command, str) and command else ""
+    table = _table("", training)
+    parts = [part for part in (shown, table) if part]
+    return "\n\n".join(["## Training", *parts]) if parts else ""
+
+
+def _licences(facts: Facts) -> str:
+    weights = facts.config["license"] or "not stated"
+    code = facts.method.license or "not stated"
+    return f"## Licences\n\nWeights: {weights}. Code of the method: {code}."
+
+
+def _citation(method: MethodSpec) -> str:
+    return f"## Citation\n\n```bibtex\n{method.citation.strip()}\n```" if method.citation.strip() else ""
 
 
 def _table(title: str, values: Mapping[str, Any]) -> str:
     if not values:
         return ""
     rows = "".join(f"| {_cell(name)} | {_cell(value)} |\n" for name, value in values.items())
-    return f"## {title}\n\n| | |\n|---|---|\n{rows}\n"
+    heading = f"## {title}\n\n" if title else ""
+    return f"{heading}| | |\n|---|---|\n{rows}".strip()
 
 
 def _cell(value: object) -> str:

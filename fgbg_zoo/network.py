@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,16 @@ from safetensors import safe_open
 from torch import Tensor
 from torch import nn
 
+from fgbg_zoo.budget import Budget
 from fgbg_zoo.devices import memory_guard
 from fgbg_zoo.devices import out_of_memory
 from fgbg_zoo.errors import FgbgZooError
 from fgbg_zoo.errors import PluginError
 from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.sealing import check_seal
 from fgbg_zoo.snapshot import Snapshot
+from fgbg_zoo.vetting import check_architecture
+from fgbg_zoo.vetting import check_keywords
 
 _STORED: Final[Mapping[str, torch.dtype]] = {
     "F64": torch.float64,
@@ -35,6 +40,9 @@ _STORED: Final[Mapping[str, torch.dtype]] = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+LARGEST_HEADER: Final = 8 * 2**20
+"""Bytes of a weight file's header; a tensor takes about a hundred."""
+
 _SHOWN: Final = 3
 
 
@@ -45,31 +53,45 @@ class Stored:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in its file; 0 for a type that is none of torch's."""
+        kind = _STORED.get(self.dtype)
+        return math.prod(self.shape) * kind.itemsize if kind is not None else 0
 
-def restore(target: Callable[..., Any], snapshot: Snapshot) -> nn.Module:
+
+def restore(target: Callable[..., Any], snapshot: Snapshot, texts: Collection[str] = ()) -> nn.Module:
     """Build a snapshot's network on the CPU and fill it.
 
-    Names, shapes and types are compared with a network without memory first, so a config of absurd sizes or a wrong
-    file costs nothing. Floating-point tensors may be stored in half precision; they are brought to the network's type.
+    The config is vetted first. Names, shapes and types are compared with a network without memory then, so a config of
+    absurd sizes or a wrong file costs nothing; what is built is counted on the way. Floating-point tensors may be
+    stored in half precision; they are brought to the network's type. The files are compared with the snapshot's seal
+    last, when all that can be said of them in particular has been.
 
     Args:
         target: the class that ``architecture`` are the keywords of.
         snapshot: what to build.
+        texts: which values of the architecture are free text, as `check_architecture` takes them.
 
     Raises:
-        SnapshotError: if the architecture cannot be built, a file is corrupt, or the tensors do not fit.
+        SnapshotError: if the architecture cannot be built, a file is corrupt or changed, or the tensors do not fit.
         DeviceError: if memory runs out.
     """
-    where = str(snapshot.folder)
+    where, architecture = str(snapshot.folder), snapshot.config["architecture"]
+    check_architecture(target, architecture, where, texts)
     stored = read_headers(snapshot)
-    sketch = _sketch(target, snapshot.config["architecture"], where)
+    size = len(stored), sum(tensor.nbytes for tensor in stored.values())
+    with Budget(*size):
+        sketch = _sketch(target, architecture, where)
     if sketch is not None:
         check_fit(sketch, stored, where)
     with memory_guard(f"loading {where}"):
-        network = construct(target, snapshot.config["architecture"], where)
+        with Budget(*size):
+            network = construct(target, architecture, where)
         if sketch is None:
             check_fit(network, stored, where)
         network.load_state_dict(_tensors(snapshot), strict=True)
+    check_seal(snapshot.folder, snapshot.seal, snapshot.files)
     return network
 
 
@@ -85,7 +107,7 @@ def construct(target: Callable[..., Any], architecture: Mapping[str, Any], where
         SnapshotError: if the class does not take these keywords or values.
         PluginError: if what it builds is no module.
     """
-    _check_keywords(target, architecture, where)
+    check_keywords(target, architecture, where)
     with torch.random.fork_rng(devices=[]):
         try:
             network = target(**architecture)
@@ -168,6 +190,10 @@ def _sketch(target: Callable[..., Any], architecture: Mapping[str, Any], where: 
 
 def _read_header(path: Path) -> dict[str, Stored]:
     try:
+        with open(path, "rb") as plain:
+            length = int.from_bytes(plain.read(8), "little")
+        if LARGEST_HEADER < length <= path.stat().st_size:  # a longer one than the file is the library's to refuse
+            raise SnapshotError(f"{path} has a header of {length:,} bytes, and {LARGEST_HEADER:,} are the most.")
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
             return {name: Stored(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
@@ -189,20 +215,6 @@ def _tensors(snapshot: Snapshot) -> dict[str, Tensor]:
                 f"The weights of {snapshot.folder} are damaged: '{name}' holds NaN or infinity. Get the snapshot again."
             )
     return tensors
-
-
-def _check_keywords(target: Callable[..., Any], architecture: Mapping[str, Any], where: str) -> None:
-    try:
-        signature = inspect.signature(target)
-    except ValueError:  # a class of C: its own error must do
-        return
-    try:
-        signature.bind(**architecture)
-    except TypeError as error:
-        known = ", ".join(signature.parameters)
-        raise SnapshotError(
-            f"The config of {where} does not describe a {_name(target)}: {error}. It takes: {known or 'nothing'}."
-        ) from error
 
 
 def _unbuildable(target: Callable[..., Any], where: str, error: Exception) -> str:

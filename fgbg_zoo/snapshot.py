@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
 import json
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 from typing import Final
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 from torch import nn
 
 from fgbg_zoo._version import __version__
+from fgbg_zoo.card import README
+from fgbg_zoo.card import Facts
 from fgbg_zoo.card import model_card
 from fgbg_zoo.errors import OutputError
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.errors import WeightsNotFoundError
-from fgbg_zoo.files import output_errors
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
+from fgbg_zoo.scores import RESULTS
+from fgbg_zoo.sealing import SEAL
+from fgbg_zoo.sealing import file_hash
+from fgbg_zoo.sealing import is_seal
+from fgbg_zoo.sealing import sealed
+from fgbg_zoo.storing import SHARD_BYTES
+from fgbg_zoo.storing import portable_state
+from fgbg_zoo.storing import replaced_folder
+from fgbg_zoo.storing import store
 
 FORMAT: Final = 1
 """The version of the layout and of ``config.json``, stated there as ``fgbg_zoo``."""
 
-FILES: Final = (CONFIG, INDEX, "*.safetensors", "README.md", "LICENSE*", "*.png")
+FILES: Final = (CONFIG, INDEX, "*.safetensors", README, RESULTS, "LICENSE*", "*.png")
 """What a snapshot may hold; nothing else is published, and a folder that holds more is never overwritten."""
 
 _SECTIONS: Final[Mapping[str, type]] = {
@@ -48,8 +49,11 @@ _SECTIONS: Final[Mapping[str, type]] = {
     "preprocessing": dict,
     "training": dict,
     "license": str,
+    SEAL: dict,
 }
 _REQUIRED: Final = ("method", "architecture")
+_LONGEST_NAME: Final = 200
+_LARGEST_JSON: Final = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,21 @@ class Snapshot:
 
     Attributes:
         folder: where it is.
-        config: ``config.json``, with every section.
+        config: ``config.json``, with every section but its seal.
         shards: the names of the tensors in each weight file; ``None`` instead of names for a single file.
+        seal: the hashes of its files that it states, by file name; empty if it states none.
     """
 
     folder: Path
     config: dict[str, Any]
     shards: dict[Path, frozenset[str] | None]
+    seal: dict[str, str]
+
+    @property
+    def files(self) -> list[Path]:
+        """The weight files, and their index if there is one."""
+        index = [] if self.folder / WEIGHTS in self.shards else [self.folder / INDEX]
+        return [*self.shards, *index]
 
 
 def read_snapshot(folder: str | Path, sha256: Mapping[str, str] | None = None) -> Snapshot:
@@ -76,31 +88,34 @@ def read_snapshot(folder: str | Path, sha256: Mapping[str, str] | None = None) -
 
     Raises:
         WeightsNotFoundError: if there is no such folder.
-        SnapshotError: if it lacks files, they are not what was expected, or its config cannot be used.
+        SnapshotError: if it lacks files, they are not what was expected or lie elsewhere, or its config cannot be used.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise WeightsNotFoundError(f"There is no folder {folder}; a snapshot is a folder with {CONFIG} and {WEIGHTS}.")
     _check_hashes(folder, sha256 or {})
-    return Snapshot(folder, read_config(folder), weight_files(folder))
+    config = _read_sections(folder)
+    seal = config.pop(SEAL)
+    return Snapshot(folder, config, weight_files(folder), seal)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A snapshot's ``config.json`` with every section, those that it leaves out empty.
+    """A snapshot's ``config.json`` with every section but its seal, those that it leaves out empty.
 
     Raises:
-        SnapshotError: if it is missing, not JSON, of a newer format, or lacks a section.
+        SnapshotError: if it is missing, not JSON, of a newer format, or its sections are not those of a snapshot.
     """
+    config = _read_sections(folder)
+    del config[SEAL]
+    return config
+
+
+def _read_sections(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not (folder / CONFIG).is_file():
         inner = f" The snapshot is probably {folder / 'snapshot'}." if (folder / "snapshot" / CONFIG).is_file() else ""
-        raise SnapshotError(f"{folder} is not a snapshot: it holds no {CONFIG}.{inner}") from error
-    except OSError as error:
-        raise SnapshotError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-    except (ValueError, RecursionError) as error:
-        raise SnapshotError(f"{path} is not JSON ({error}); get the snapshot again.") from error
+        raise SnapshotError(f"{folder} is not a snapshot: it holds no {CONFIG}.{inner}")
+    config = read_json(path)
     version = config.get("fgbg_zoo") if isinstance(config, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise SnapshotError(f'{path} is no config of fgbg-zoo: it does not state its format as "fgbg_zoo": {FORMAT}.')
@@ -109,12 +124,29 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path} is written in format {version}, and fgbg-zoo {__version__} reads up to {FORMAT}; "
             "upgrade with 'pip install -U fgbg-zoo'."
         )
+    _check_sections(config, path)
+    return {"fgbg_zoo": version, **config}
+
+
+def _check_sections(config: dict[str, Any], path: Path) -> None:
+    """Check a config's sections, and add those that it leaves out."""
+    if unknown := config.keys() - _SECTIONS.keys() - {"fgbg_zoo"}:
+        listed = ", ".join(sorted(unknown)[:3])[:_LONGEST_NAME]
+        raise SnapshotError(f"{path} has sections that no snapshot has ({listed}); take them out.")
     for name, kind in _SECTIONS.items():
         if name not in config and name in _REQUIRED:
             raise SnapshotError(f"{path} does not say its {name}; get the snapshot again.")
-        if not isinstance(config.setdefault(name, kind()), kind):
-            raise SnapshotError(f"{path} gives {config[name]!r} as {name}, where a {kind.__name__} is needed.")
-    return {"fgbg_zoo": version, **config}
+        value = config.setdefault(name, kind())
+        if not isinstance(value, kind):
+            raise SnapshotError(
+                f"{path} gives {str(value)[:_LONGEST_NAME]!r} as {name}, where a {kind.__name__} is needed."
+            )
+        if isinstance(value, str) and (len(value) > _LONGEST_NAME or not value.isprintable()):
+            raise SnapshotError(
+                f"{path} gives a {name} that is no name: {_LONGEST_NAME} printable characters are the most."
+            )
+    if not is_seal(config[SEAL]):
+        raise SnapshotError(f'{path} has a section "{SEAL}" that is no list of hashes; get the snapshot again.')
 
 
 def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
@@ -124,6 +156,7 @@ def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
         SnapshotError: if there is none, or the index is malformed or names files that are missing or elsewhere.
     """
     if (folder / WEIGHTS).is_file():
+        _check_place(folder / WEIGHTS)
         return {folder / WEIGHTS: None}
     if not (folder / INDEX).is_file():
         raise SnapshotError(f"{folder} holds no weights: neither {WEIGHTS} nor {INDEX}. Pickled weights are not read.")
@@ -131,6 +164,7 @@ def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
     for name, keys in read_index(folder / INDEX).items():
         if not (folder / name).is_file():
             raise SnapshotError(f"{folder / INDEX} names {name}, which is not there; get the snapshot again.")
+        _check_place(folder / name)
         shards[folder / name] = keys
     return shards
 
@@ -142,15 +176,58 @@ def read_index(path: Path) -> dict[str, frozenset[str]]:
         SnapshotError: if it is malformed, or names a file outside the snapshot's folder.
     """
     try:
-        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(path)["weight_map"]
         pairs = [(str(key), str(name)) for key, name in weight_map.items()]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{path} is no index of weights: {type(error).__name__}: {error}.") from error
     for _, name in pairs:
-        if not name.endswith(".safetensors") or name.startswith(".") or any(mark in name for mark in "/\\:\0"):
-            raise SnapshotError(f"{path} names {name!r}; only safetensors files of its own folder may be named.")
-    files = sorted({name for _, name in pairs})
-    return {file: frozenset(key for key, name in pairs if name == file) for file in files}
+        if not fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.safetensors", name) or len(name) > _LONGEST_NAME:
+            raise SnapshotError(
+                f"{path} names {name[:_LONGEST_NAME]!r}; only safetensors files of its own folder may be named, with "
+                "letters, digits, '.', '_' and '-'."
+            )
+    files: dict[str, set[str]] = {}
+    for key, name in pairs:
+        files.setdefault(name, set()).add(key)
+    return {name: frozenset(keys) for name, keys in sorted(files.items())}
+
+
+def read_json(path: Path) -> Any:
+    """The value of a small JSON file of a snapshot.
+
+    Raises:
+        SnapshotError: if it cannot be read or lies elsewhere, is larger than such files are, no JSON, or ambiguous.
+    """
+    _check_place(path)
+    try:
+        if (size := path.stat().st_size) > _LARGEST_JSON:
+            raise SnapshotError(f"{path} has {size:,} bytes, and {_LARGEST_JSON:,} are the most that such a file has.")
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_once_each)
+    except OSError as error:
+        raise SnapshotError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise SnapshotError(f"{path} is not JSON ({str(error)[:_LONGEST_NAME]}); get the snapshot again.") from error
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a link that leads out of the snapshot; those of the Hub's cache lead to the repository's own blobs."""
+    folder, real = Path(os.path.realpath(path.parent)), Path(os.path.realpath(path))
+    blobs = folder.parent.parent / "blobs"
+    in_cache = folder.parent.name == "snapshots" and real.parent == blobs
+    if real.parent != folder and not in_cache:
+        raise SnapshotError(f"{path} is a link to {real}, which is not in the snapshot; copy the file instead.")
 
 
 def write_snapshot(
@@ -165,6 +242,7 @@ def write_snapshot(
     training: Mapping[str, Any] | None = None,
     license: str = "",
     readme: str = "",
+    shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Write a snapshot: whole or not at all, with the same bytes for the same arguments.
 
@@ -179,6 +257,7 @@ def write_snapshot(
         training: how it was trained.
         license: the SPDX identifier of the weights' licence.
         readme: Markdown for the end of ``README.md``, whose beginning says what this is and how to load it.
+        shard_bytes: the largest weight file; larger weights are written in shards with an index.
 
     Returns:
         The folder.
@@ -201,53 +280,15 @@ def write_snapshot(
         "license": license,
     }
     try:
-        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        json.dumps(config, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The config of a snapshot must be JSON: {error}.") from error
-    tensors = _portable(network)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    with _draft_of(folder) as draft:
-        # A single metadata key: safetensors writes several in no fixed order, and equal weights shall be equal bytes.
-        save_file(tensors, draft / WEIGHTS, metadata={"format": "pt"})
-        (draft / CONFIG).write_text(text, encoding="utf-8")
-        (draft / "README.md").write_text(model_card(config, parameters, readme), encoding="utf-8")
-        (draft / WEIGHTS).chmod((draft / CONFIG).stat().st_mode)  # safetensors lets only the owner read
+    tensors = portable_state(network)
+    with replaced_folder(folder) as draft:
+        files = store(tensors, draft, shard_bytes)
+        (draft / CONFIG).write_text(sealed(config, files), encoding="utf-8")
+        (draft / README).write_text(model_card(Facts.of(config, network), readme), encoding="utf-8")
     return folder
-
-
-@contextlib.contextmanager
-def _draft_of(folder: Path) -> Iterator[Path]:
-    """A new folder beside another, which takes its place when the block ends without an error."""
-    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
-    aside = draft.with_suffix(".old")
-    with output_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            draft.mkdir()
-            try:
-                yield draft
-            except SafetensorError as error:  # the library reports an OSError of its own as text
-                if f"os error {errno.ENOSPC}" in str(error):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-                raise OutputError(f"The weights of {folder} cannot be written: {error}.") from error
-            for path in draft.iterdir():
-                _sync(path)
-            if folder.exists():
-                folder.rename(aside)
-            try:
-                draft.rename(folder)
-            except OSError:
-                if aside.exists():
-                    aside.rename(folder)
-                raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -261,31 +302,9 @@ def _check_replaceable(folder: Path) -> None:
         raise UsageError(f"{folder} holds other things than a snapshot ({listed}); choose another folder.")
 
 
-def _portable(network: nn.Module) -> dict[str, Tensor]:
-    """The state as tensors on the CPU that share no memory, which is what safetensors stores."""
-    tensors: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, value in network.state_dict().items():
-        if not isinstance(value, torch.Tensor):
-            raise SnapshotError(
-                f"The network's state '{name}' is a {type(value).__name__}; only tensors can be stored."
-            )
-        tensor = value.detach().cpu().contiguous()
-        storage = tensor.untyped_storage().data_ptr()
-        tensors[name] = tensor.clone() if storage in seen else tensor
-        seen.add(storage)
-    return tensors
-
-
 def _check_hashes(folder: Path, expected: Mapping[str, str]) -> None:
     for name, digest in expected.items():
-        try:
-            with open(folder / name, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise SnapshotError(
-                f"{folder / name} cannot be read ({error.strerror}); get the snapshot again."
-            ) from error
+        found = file_hash(folder / name)
         if found != digest.lower():
             raise SnapshotError(
                 f"{folder / name} is not the published file: its sha256 is {found[:12]}…, expected {digest[:12]}…; "

@@ -62,6 +62,8 @@ class MethodSpec:
         converter: ``"package.module:function"`` that makes a snapshot of a checkpoint of the method's authors, for
             ``fgbg-zoo convert``; it is called as ``converter(path, out)``, gives the snapshot's folder, and must run
             nothing that is in the file. ``None`` if there is none.
+        texts: dotted names of values of ``architecture`` that are free text (a tokenizer's merges, say), which may hold
+            slashes; a snapshot with a path or an address anywhere else in its architecture is refused.
         plugin: the plugin's id; set by the registry.
     """
 
@@ -77,6 +79,7 @@ class MethodSpec:
     generate_options: tuple[Option, ...] = ()
     baseline: bool = False
     converter: str | None = None
+    texts: tuple[str, ...] = ()
     plugin: str = ""
 
 

@@ -213,7 +213,7 @@ def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
         return _Found(spec, method, construct(_target(spec, method), spec.config, f"'{spec.name}'"), _config_of(spec))
     snapshot = _snapshot_of(spec, method, revision, access)
     _check_is(spec, snapshot)
-    return _Found(spec, method, restore(_target(spec, method), snapshot), snapshot.config)
+    return _Found(spec, method, restore(_target(spec, method), snapshot, method.texts), snapshot.config)
 
 
 def _fetched(spec: ModelSpec, revision: str | None, access: Access) -> Path:
@@ -308,7 +308,7 @@ def _from_snapshot(snapshot: Snapshot, name: str) -> _Found:
         license=config["license"],
         plugin=method.plugin,
     )
-    network = restore(_target(spec, method), snapshot)
+    network = restore(_target(spec, method), snapshot, method.texts)
     return _Found(_described(spec, network, config), method, network, config)
 
 

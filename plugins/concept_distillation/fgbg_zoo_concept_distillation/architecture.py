@@ -43,7 +43,7 @@ class PipelineArchitecture(BaseModel):
     tokenizer: TokenizerArchitecture
     scheduler: dict[str, Any] = Field(default_factory=lambda: dict(SCHEDULE), description="of DDIMScheduler")
 
-    @field_validator("unet", "vae", "scheduler")
+    @field_validator("unet", "vae", "text_encoder", "scheduler")
     @classmethod
     def _known_keywords(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
         if unknown := sorted(value.keys() - keywords(info.field_name)):
@@ -52,9 +52,15 @@ class PipelineArchitecture(BaseModel):
 
 
 def keywords(part: str) -> frozenset[str]:
-    """The keywords that the class of a part (``unet``, ``vae``, ``scheduler``) takes."""
+    """The keywords that the class of a part (``unet``, ``vae``, ``text_encoder``, ``scheduler``) takes by name."""
     import diffusers
+    import transformers
 
-    names = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "scheduler": "DDIMScheduler"}
-    signature = inspect.signature(getattr(diffusers, names[part]).__init__)
-    return frozenset(signature.parameters) - {"self"}
+    kinds: dict[str, Any] = {
+        "unet": diffusers.UNet2DConditionModel,
+        "vae": diffusers.AutoencoderKL,
+        "text_encoder": transformers.CLIPTextConfig,
+        "scheduler": diffusers.DDIMScheduler,
+    }
+    taken = inspect.signature(kinds[part].__init__).parameters.values()
+    return frozenset(each.name for each in taken if each.kind is not inspect.Parameter.VAR_KEYWORD) - {"self"}

@@ -56,6 +56,7 @@ def fgbg_zoo_methods() -> Iterable[MethodSpec]:
             Option("guidance", "float", 1.0, help="away from the prompt of backgrounds; 1 for none"),
         ),
         converter="fgbg_zoo_concept_distillation.convert:convert",
+        texts=("pipeline.tokenizer.merges",),
     )
 
 
