@@ -73,7 +73,14 @@ class WeightsNotFoundError(FgbgZooError, FileNotFoundError):
 
 
 class SnapshotError(FgbgZooError):
-    """A snapshot is corrupt, incomplete, or does not fit its architecture."""
+    """A snapshot is corrupt, incomplete, or does not fit its architecture.
+
+    Its text may quote what a stranger wrote: what is not printable is escaped, so that it stays one line and moves no
+    cursor.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class HubError(FgbgZooError):
@@ -125,6 +132,13 @@ class TrainingInterrupted(TrainingError):
 
 class NotAvailableError(FgbgZooError):
     """Something that is known, but cannot be computed here (a feature extractor without weights, say)."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    """A text whose characters that are not printable are escaped, but for those to keep."""
+    return "".join(
+        mark if mark.isprintable() or mark in keep else mark.encode("unicode_escape").decode() for mark in text
+    )
 
 
 def _either(names: tuple[str, ...]) -> str:

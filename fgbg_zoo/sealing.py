@@ -69,10 +69,11 @@ def check_seal(folder: Path, seal: Mapping[str, str], used: Iterable[Path]) -> N
 
 
 def is_seal(value: object) -> bool:
-    """Whether a value is a section of hashes: lower-case sha256 by file name."""
-    return isinstance(value, dict) and all(
-        isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) for digest in value.values()
-    )
+    """Whether a value is a section of hashes: empty, or lower-case sha256 by file name, that of the config included."""
+    if not isinstance(value, dict):
+        return False
+    hashes = all(isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) for digest in value.values())
+    return hashes and (not value or CONFIG in value)
 
 
 def file_hash(path: Path) -> str:

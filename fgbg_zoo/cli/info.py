@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from fgbg_zoo import registry
+from fgbg_zoo.card import README
 from fgbg_zoo.cli import console
 from fgbg_zoo.cli.arguments import Json
+from fgbg_zoo.errors import printable
 from fgbg_zoo.locate import bundled_snapshot
 from fgbg_zoo.locate import cached_snapshot
 from fgbg_zoo.spec import MethodSpec
@@ -94,6 +96,7 @@ def _options(verb: str, options: tuple[Option, ...]) -> list[tuple[str, str]]:
 
 def _readme(place: Path | None) -> str:
     try:
-        return (place / "README.md").read_text(encoding="utf-8") if place else ""
-    except OSError:
+        text = (place / README).read_text(encoding="utf-8") if place else ""
+        return printable(text, keep="\n\t")  # a stranger's, which shall move no cursor
+    except (OSError, UnicodeDecodeError):
         return ""  # a snapshot need not have one

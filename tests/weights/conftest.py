@@ -9,6 +9,8 @@ import pytest
 from fgbg_zoo import registry
 from fgbg_zoo.testing.distributions import write_distribution
 
+sys.path.insert(0, str(Path(__file__).parent))  # mutations
+
 NETS = '''
     import torch
     from torch import nn
