@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from fgbg_zoo.spec import ModelSpec as ModelSpec
     from fgbg_zoo.spec import Option as Option
     from fgbg_zoo.spec import PluginInfo as PluginInfo
+    from fgbg_zoo.publishing import push as push
     from fgbg_zoo.weights import load as load
-    from fgbg_zoo.weights import push as push
     from fgbg_zoo.weights import save as save
 
 _HOME = {
@@ -50,7 +50,8 @@ _HOME = {
     "interfaces": ("Generator", "Layers", "Model", "Segmenter", "Trainer"),
     "registry": ("info", "list_datasets", "list_methods", "list_models", "plugins"),
     "spec": ("CommandSpec", "DatasetSpec", "MethodSpec", "MetricSpec", "ModelSpec", "Option", "PluginInfo"),
-    "weights": ("load", "push", "save"),
+    "publishing": ("push",),
+    "weights": ("load", "save"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from fgbg_zoo.errors import UsageError
+from fgbg_zoo.errors import printable
 
 Token = str | bool | None
 
+_LONGEST: Final = 96
 _PATIENCE: Final = 5.0  # seconds for a connection; the Hub's library has its own patience afterwards
 
 
@@ -93,4 +96,35 @@ def parse_reference(reference: str) -> tuple[str, str | None]:
     repo_id, at, revision = reference.removeprefix("hf:").partition("@")
     if repo_id.count("/") != 1 or not all(repo_id.split("/")) or (at and not revision):
         raise UsageError(f"'{reference}' names no Hub repository; write hf:organisation/repository[@revision].")
+    check_repository(repo_id)
+    check_revision(revision or None)
     return repo_id, revision or None
+
+
+def check_repository(repo_id: str) -> None:
+    """Refuse what is not ``organisation/repository`` by the Hub's own rules for names.
+
+    Raises:
+        UsageError: saying what is wrong with it.
+    """
+    part = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+    if not re.fullmatch(f"{part}/{part}", repo_id):
+        said = "write organisation/repository, of letters, digits, '-', '_' and '.'"
+    elif any(mark in repo_id for mark in ("--", "..")) or repo_id.endswith(".git") or len(repo_id) > _LONGEST:
+        said = f"it may hold no '--' and no '..', not end with '.git', and be of {_LONGEST} characters at most"
+    else:
+        return
+    raise UsageError(f"{printable(repr(repo_id))} names no Hub repository: {said}.")
+
+
+def check_revision(revision: str | None) -> None:
+    """Refuse what can be no branch, tag or commit by git's rules for names.
+
+    Raises:
+        UsageError: saying what is one.
+    """
+    if revision is None:
+        return
+    named = re.fullmatch(r"[\w.+-]+(?:/[\w.+-]+)*", revision) and len(revision) <= 255
+    if not named or any(part.startswith((".", "-")) or ".." in part for part in revision.split("/")):
+        raise UsageError(f"{printable(repr(revision))} is no revision: a branch, a tag or a commit's hash is needed.")

@@ -69,7 +69,16 @@ class PluginWarning(UserWarning):
 
 
 class WeightsNotFoundError(FgbgZooError, FileNotFoundError):
-    """The weights of a model are nowhere to be found."""
+    """The weights of a model are nowhere to be found.
+
+    Args:
+        text: the sentence.
+        reason: why the Hub did not have them or was not asked, for another sentence; the text if empty.
+    """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason or text.rstrip(".")
 
 
 class SnapshotError(FgbgZooError):

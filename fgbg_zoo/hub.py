@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationDelete
 from huggingface_hub import HfApi
 from huggingface_hub import constants
 from huggingface_hub import hf_hub_download
@@ -21,6 +25,8 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.errors import RevisionNotFoundError
 
 from fgbg_zoo.access import Access
+from fgbg_zoo.access import check_repository
+from fgbg_zoo.access import check_revision
 from fgbg_zoo.errors import HubError
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UsageError
@@ -28,7 +34,7 @@ from fgbg_zoo.errors import WeightsNotFoundError
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
-from fgbg_zoo.snapshot import FILES
+from fgbg_zoo.snapshot import is_weight_file
 from fgbg_zoo.snapshot import read_index
 
 
@@ -49,7 +55,7 @@ def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
         HubError: if the Hub refuses access or fails.
         SnapshotError: if the repository holds no snapshot.
     """
-    revision = revision or constants.DEFAULT_REVISION
+    revision = _checked(repo_id, revision)
     try:
         config = _fetch(repo_id, CONFIG, revision, access)
     except EntryNotFoundError as error:
@@ -87,7 +93,7 @@ def fetch_files(repo_id: str, names: Sequence[str], revision: str | None, access
         WeightsNotFoundError, HubError: as `fetch_snapshot`.
         SnapshotError: if the repository lacks one of the files.
     """
-    revision = revision or constants.DEFAULT_REVISION
+    revision = _checked(repo_id, revision)
     name = names[0]
     try:
         folder = _fetch(repo_id, name, revision, access).parent
@@ -98,11 +104,18 @@ def fetch_files(repo_id: str, names: Sequence[str], revision: str | None, access
     return folder
 
 
-def publish_snapshot(folder: Path, repo_id: str, *, private: bool, access: Access) -> str:
+def publish(files: Mapping[str, Path], repo_id: str, *, private: bool, tag: str | None, access: Access) -> str:
     """Make the repository if it is not there, and bring a snapshot's files into it as one commit.
 
     Weight files that the repository has and the snapshot does not are removed by the same commit; files of other kinds
-    stay.
+    stay. Should somebody else's commit come between, nothing is published.
+
+    Args:
+        files: by their names in the repository.
+        repo_id: the repository.
+        private: whether a repository that is made now is private; one that is there must be, then.
+        tag: a name for the commit.
+        access: how to reach the Hub.
 
     Returns:
         The commit's address; its last part is the commit's hash.
@@ -114,25 +127,45 @@ def publish_snapshot(folder: Path, repo_id: str, *, private: bool, access: Acces
     api = HfApi(endpoint=access.endpoint, token=access.token, library_name="fgbg-zoo")
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
+        found = api.model_info(repo_id)
+        if private and not found.private:
+            raise HubError(
+                f"{repo_id} is there already, and public: make it private at {access.address}/{repo_id}/settings, or "
+                "publish without private=True."
+            )
+        there = {file.rfilename for file in found.siblings or ()}
+        stale = sorted(name for name in there - files.keys() if is_weight_file(name))
+        commit = api.create_commit(
+            repo_id,
+            operations=[
+                *(CommitOperationAdd(name, path) for name, path in sorted(files.items())),
+                *(CommitOperationDelete(name) for name in stale),
+            ],
             commit_message="Upload a snapshot with fgbg-zoo",
-            allow_patterns=list(FILES),
-            delete_patterns=["*.safetensors", INDEX],
+            parent_commit=found.sha,
         )
+        if tag is not None:
+            api.create_tag(repo_id, tag=tag, revision=commit.oid)
     except HFValidationError as error:
         raise UsageError(f"'{repo_id}' names no Hub repository ({error}); write organisation/repository.") from error
+    except HubError:
+        raise
     except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
         raise HubError(f"The snapshot was not published as {repo_id}: {_reason(error, access)}.") from error
     return str(commit.commit_url)
 
 
+def _checked(repo_id: str, revision: str | None) -> str:
+    """The revision to ask for, of a repository whose name may be one: both become parts of paths."""
+    check_repository(repo_id)
+    check_revision(revision)
+    return revision or constants.DEFAULT_REVISION
+
+
 def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
     """A file of a repository in the cache; a file that the Hub says is not there is an `EntryNotFoundError`."""
-    unreachable = ""
-    if not access.offline and not _is_pinned(repo_id, filename, revision, access):
-        unreachable = access.unreachable()
+    pinned = _is_pinned(repo_id, filename, revision, access)
+    unreachable = "" if access.offline or pinned else access.unreachable()
     try:
         path = hf_hub_download(
             repo_id,
@@ -152,9 +185,8 @@ def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
             "'hf auth login' or give token=."
         ) from error
     except RepositoryNotFoundError as error:
-        raise WeightsNotFoundError(
-            f"There is no Hub repository {repo_id} at {access.address}{_or_private(error)}."
-        ) from error
+        absent = f"here is no Hub repository {repo_id} at {access.address}{_or_private(error)}"
+        raise WeightsNotFoundError(f"T{absent}.", f"t{absent}") from error
     except RevisionNotFoundError as error:
         raise WeightsNotFoundError(
             f"Hub repository {repo_id} has no revision '{revision}'; try another or none."
@@ -164,12 +196,39 @@ def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
             reason = f"{access.offline} forbids asking the Hub"
         else:
             reason = f"the Hub at {access.address} could not be reached ({unreachable or _cause(error)})"
-        raise WeightsNotFoundError(f"{filename} of {repo_id} at '{revision}' is not cached, and {reason}.") from error
+        raise WeightsNotFoundError(
+            f"{filename} of {repo_id} at '{revision}' is not cached, and {reason}.", reason
+        ) from error
     except EntryNotFoundError:
         raise
     except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
         raise HubError(f"{filename} of Hub repository {repo_id} was not fetched: {_reason(error, access)}.") from error
-    return Path(os.path.abspath(path))
+    found = Path(os.path.abspath(path))
+    if not pinned and not _is_as_stated(found):
+        for part in {found, Path(os.path.realpath(found))}:
+            part.unlink(missing_ok=True)
+        raise HubError(
+            f"{filename} of Hub repository {repo_id} arrived damaged: its hash is not the one that {access.address} "
+            "states. It was removed from the cache; try again."
+        )
+    return found
+
+
+def _is_as_stated(path: Path) -> bool:
+    """Whether a cached file has the hash that the Hub stated, by which the cache names it where it can.
+
+    That is a sha256 for a large file, and what git calls it for a small one.
+    """
+    stated = Path(os.path.realpath(path)).name
+    with open(path, "rb") as file:
+        if re.fullmatch("[0-9a-f]{64}", stated):
+            return hashlib.file_digest(file, "sha256").hexdigest() == stated
+        if re.fullmatch("[0-9a-f]{40}", stated):
+            digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+            return digest.hexdigest() == stated
+    return True
 
 
 def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bool:

@@ -192,6 +192,11 @@ def read_index(path: Path) -> dict[str, frozenset[str]]:
     return {name: frozenset(keys) for name, keys in sorted(files.items())}
 
 
+def is_weight_file(name: str) -> bool:
+    """Whether a file of a repository is a part of a snapshot's weights."""
+    return "/" not in name and (name.endswith(".safetensors") or name == INDEX)
+
+
 def read_json(path: Path) -> Any:
     """The value of a small JSON file of a snapshot.
 

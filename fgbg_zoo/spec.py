@@ -10,6 +10,9 @@ from dataclasses import field
 from typing import Any
 from typing import Literal
 
+from fgbg_zoo.access import check_repository
+from fgbg_zoo.access import check_revision
+
 PLUGIN_API = 1
 """The version of the plugin interface. A plugin module states the one it was written for as ``FGBG_ZOO_API``."""
 
@@ -152,6 +155,9 @@ class ModelSpec:
                 raise ValueError(f"{name} of model {self.name!r} must be a tuple of {known}, not {value!r}")
         if bool(self.opener) != bool(self.files):
             raise ValueError(f"opener and files of model {self.name!r} go together")
+        if self.repo_id is not None:
+            check_repository(self.repo_id)
+        check_revision(self.revision)
 
     @property
     def snapshot_name(self) -> str:
@@ -160,8 +166,16 @@ class ModelSpec:
 
     @property
     def hub_repo(self) -> str:
-        """The Hub repository that holds the weights, whether published yet or not."""
-        return self.repo_id or f"{os.environ.get('FGBG_ZOO_HUB_ORG') or DEFAULT_HUB_ORG}/{self.snapshot_name}"
+        """The Hub repository that holds the weights, whether published yet or not.
+
+        Raises:
+            UsageError: if ``$FGBG_ZOO_HUB_ORG`` names no organisation.
+        """
+        if self.repo_id:
+            return self.repo_id
+        repo_id = f"{os.environ.get('FGBG_ZOO_HUB_ORG') or DEFAULT_HUB_ORG}/{self.snapshot_name}"
+        check_repository(repo_id)
+        return repo_id
 
     @property
     def weights(self) -> WeightsStatus:

@@ -1,9 +1,8 @@
-"""From a name to a model that is ready to use, and back to a folder or the Hub."""
+"""From a name to a model that is ready to use, and back to a folder."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
@@ -30,6 +29,7 @@ from fgbg_zoo.locate import is_snapshot
 from fgbg_zoo.network import construct
 from fgbg_zoo.network import read_headers
 from fgbg_zoo.network import restore
+from fgbg_zoo.sealing import check_seal
 from fgbg_zoo.snapshot import FORMAT
 from fgbg_zoo.snapshot import Snapshot
 from fgbg_zoo.snapshot import read_snapshot
@@ -113,46 +113,39 @@ def save(model: Model, folder: str | Path) -> Path:
     )
 
 
-def push(
-    model_or_folder: Model | str | os.PathLike[str],
-    repo_id: str,
+def pull(
+    name: str,
     *,
-    private: bool = False,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
     endpoint: str | None = None,
     token: str | bool | None = None,
-) -> str:
-    """Publish a model, or the folder of a snapshot, in a Hub repository.
-
-    The repository is made if it is not there. The snapshot's files become one commit, which also removes weight files
-    of an older snapshot.
+) -> Path | None:
+    """Bring a model's weights onto this machine, where `load` finds them without a network.
 
     Args:
-        model_or_folder: what to publish.
-        repo_id: ``"organisation/repository"``.
-        private: whether a repository that is made now is private.
+        name: a registered model, or ``"hf:organisation/repository@revision"``.
+        revision: as for `load`, as are the others.
+        cache_dir: the Hub's cache; its own default if ``None``.
+        local_files_only: ask the Hub for nothing, and say whether all is here.
         endpoint: the Hub's address; its own default if ``None``.
-        token: an access token that may write; that of ``hf auth login`` if ``None``.
+        token: an access token for the Hub.
 
     Returns:
-        The commit's address; its last part is the commit's hash, which ``revision`` of a spec takes.
+        The snapshot's folder: in the plugin's package, or in the Hub's cache. ``None`` for a model without weights.
 
     Raises:
-        WeightsNotFoundError, SnapshotError: if the folder holds no whole snapshot.
-        HubError: if the Hub refuses or cannot be reached.
-        UsageError: for something that is neither a model nor a folder, or no repository's name.
+        UnknownModelError, WeightsNotFoundError, HubError, SnapshotError, UsageError: as for `load`.
     """
-    from fgbg_zoo.hub import publish_snapshot
-
-    parse_reference(repo_id)
-    access = Access(endpoint=endpoint, token=token)
-    if isinstance(model_or_folder, Model):
-        with tempfile.TemporaryDirectory() as scratch:
-            saved = save(model_or_folder, Path(scratch) / "snapshot")
-            return publish_snapshot(saved, repo_id, private=private, access=access)
-    if not isinstance(model_or_folder, str | os.PathLike):
-        raise UsageError(f"push takes a model or the folder of a snapshot, not a {type(model_or_folder).__name__}.")
-    folder = Path(model_or_folder).expanduser()
-    return publish_snapshot(_read_whole(folder).folder, repo_id, private=private, access=access)
+    access = Access(cache_dir, local_files_only, endpoint, token)
+    if name.startswith("hf:"):
+        return _check_whole(_repository_snapshot(name, revision, access))
+    spec = registry.info(name)
+    method = registry.method_spec(spec.method)
+    if spec.opener:
+        return _fetched(spec, revision, access)
+    return None if spec.config is not None else _check_whole(_snapshot_of(spec, method, revision, access))
 
 
 @dataclass(frozen=True)
@@ -194,13 +187,17 @@ def _from_folder(folder: Path, revision: str | None) -> _Found:
 
 
 def _from_repository(reference: str, revision: str | None, access: Access) -> _Found:
+    snapshot = _repository_snapshot(reference, revision, access)
+    return _from_snapshot(snapshot, parse_reference(reference)[0].partition("/")[2])
+
+
+def _repository_snapshot(reference: str, revision: str | None, access: Access) -> Snapshot:
     from fgbg_zoo.hub import fetch_snapshot
 
     repo_id, stated = parse_reference(reference)
     if stated and revision and stated != revision:
         raise UsageError(f"'{reference}' and revision='{revision}' name two revisions; give one.")
-    folder = fetch_snapshot(repo_id, stated or revision, access)
-    return _from_snapshot(read_snapshot(folder), repo_id.partition("/")[2])
+    return read_snapshot(fetch_snapshot(repo_id, stated or revision, access))
 
 
 def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
@@ -276,7 +273,8 @@ def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, acce
     except WeightsNotFoundError as error:
         unpublished = "" if spec.revision else " are not published yet"
         raise WeightsNotFoundError(
-            f"Weights of '{spec.name}'{unpublished}: nothing found locally or on the Hub. {error} {_ways(spec, method)}"
+            f"Weights of '{spec.name}'{unpublished}: nothing found locally, and {error.reason}; {_ways(spec, method)}.",
+            error.reason,
         ) from error
 
 
@@ -285,12 +283,12 @@ def _ways(spec: ModelSpec, method: MethodSpec) -> str:
     named = registry.catalog().by_name["fgbg_zoo_datasets"].get(spec.dataset)
     data = spec.dataset if named and not getattr(named, "needs_path", True) else f"{spec.dataset or 'NAME'}=PATH"
     preset = f" --preset {spec.preset}" if spec.preset else ""
-    train = f"train them (fgbg-zoo train {method.name}{preset} --data {data} -o OUT, then load('OUT/snapshot')); "
+    train = f"train them (fgbg-zoo train {method.name}{preset} --data {data} -o OUT, then load('OUT/snapshot')), "
     convert = f" (fgbg-zoo convert {method.name} FILE -o OUT)" if method.converter else ""
     return (
-        f"Get them in one of these ways: {train if method.trainer else ''}convert the authors' checkpoint to a "
-        f"snapshot{convert} and load its folder; or publish a snapshot under an organisation of your own "
-        f"(fgbg_zoo.push(FOLDER, 'ORG/{spec.name}')) and set FGBG_ZOO_HUB_ORG=ORG."
+        f"{train if method.trainer else ''}convert the authors' checkpoint to a snapshot{convert} and load its folder, "
+        f"or publish a snapshot under an organisation of your own (fgbg-zoo push FOLDER ORG/{spec.snapshot_name}) and "
+        "set FGBG_ZOO_HUB_ORG=ORG"
     )
 
 
@@ -349,8 +347,8 @@ def _config_of(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _read_whole(folder: Path) -> Snapshot:
-    """A snapshot whose files were all looked at, so that nothing is published that `load` refuses."""
-    snapshot = read_snapshot(folder)
+def _check_whole(snapshot: Snapshot) -> Path:
+    """The folder of a snapshot whose files are what was written."""
     read_headers(snapshot)
-    return snapshot
+    check_seal(snapshot.folder, snapshot.seal, snapshot.files)
+    return snapshot.folder

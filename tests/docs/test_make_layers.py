@@ -20,6 +20,7 @@ from fgbg_zoo import MethodSpec
 from fgbg_zoo import Model
 from fgbg_zoo import ModelSpec
 from fgbg_zoo import Segmenter
+from fgbg_zoo.samples import draw_samples
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_layers.py"
 
@@ -60,8 +61,8 @@ def tile(picture: Tensor, row: int, column: int) -> Tensor:
     return picture[:, top : top + 64 : 2, left : left + 64 : 2]
 
 
-def test_each_row_is_what_the_page_says(script: Any) -> None:
-    picture = script.draw(model(Both(), "segment", "generate"))
+def test_each_row_is_what_the_page_says() -> None:
+    picture = draw_samples(model(Both(), "segment", "generate"))
     assert picture.shape == (3, 4 * 66 - 2 + 8 + 3 * 66 - 2, 8 * 66 - 2)
     scenes = fgbg_zoo.open_dataset("scenes", split="test", size=64)
     for column in range(8):
@@ -74,8 +75,8 @@ def test_each_row_is_what_the_page_says(script: Any) -> None:
     assert picture[:, 4 * 66 - 2 : 4 * 66 + 6].eq(1).all()
 
 
-def test_a_model_that_does_not_segment_has_the_upper_rows_alone(script: Any) -> None:
-    assert script.draw(model(Plain(), "generate")).shape == (3, 4 * 66 - 2, 8 * 66 - 2)
+def test_a_model_that_does_not_segment_has_the_upper_rows_alone() -> None:
+    assert draw_samples(model(Plain(), "generate")).shape == (3, 4 * 66 - 2, 8 * 66 - 2)
 
 
 def test_every_bundled_model_that_generates_has_a_picture(script: Any, tmp_path: Path, capsys: Any) -> None:
