@@ -106,6 +106,9 @@ def fgbg_zoo_commands() -> Iterable[CommandSpec]:
         ("evaluate", "fgbg_zoo.cli.evaluate:evaluate", "Score one model on one data set."),
         ("benchmark", "fgbg_zoo.benchmark.cli:benchmark", "Compare methods on the same pictures; writes a report."),
         ("datasets", "fgbg_zoo.cli.datasets:app", "List data sets, or check the files of one."),
+        ("push", "fgbg_zoo.cli.push:push", "Publish a snapshot as a Hub repository, with a card."),
+        ("pull", "fgbg_zoo.cli.pull:pull", "Bring weights into the Hub's cache, for a machine without a network."),
+        ("card", "fgbg_zoo.cli.push:card", "Print the card that a model has on the Hub."),
         ("plugins", "fgbg_zoo.cli.plugins:app", "List plugins and how they fared, or check one."),
     ):
         yield CommandSpec(name=name, target=target, help=text)

@@ -27,6 +27,8 @@ README: Final = "README.md"
 _BEGIN: Final = "<!-- made by fgbg-zoo: what is between these two lines is written anew -->"
 _END: Final = "<!-- end of what fgbg-zoo made; what follows is yours -->"
 
+_LONG: Final = 200
+
 _HUB_LICENSES: Final = frozenset(
     (
         "afl-3.0",
@@ -190,9 +192,11 @@ def _use(facts: Facts) -> str:
         lines.append("masks = model.segment(pictures)  # (1,1,H,W) in [0,1]")
     if "generate" in facts.capabilities:
         given = {"images": "pictures", "backgrounds": "scenes.backgrounds()[0].image[None]"}
-        arguments = "".join(f", {name}={given[name]}" for name in facts.inputs)
-        number = 1 if facts.inputs else 4
-        lines.append(f"layers = model.generate({number}{arguments})  # image, foreground, background, mask")
+        arguments = ", ".join([f"{name}={given[name]}" for name in facts.inputs] or ["4"])
+        lines += [
+            f"layers = model.generate({arguments})",
+            "layers.image, layers.foreground, layers.background, layers.mask",
+        ]
     code = "\n".join(lines)
     return f"## Use\n\n```sh\npip install {packages}\n```\n\n```python\n{code}\n```"
 
@@ -239,13 +243,21 @@ def _citation(method: MethodSpec) -> str:
 
 
 def _table(title: str, values: Mapping[str, Any]) -> str:
+    """Short values as rows, and each long one as a block that opens."""
     if not values:
         return ""
-    rows = "".join(f"| {_cell(name)} | {_cell(value)} |\n" for name, value in values.items())
-    heading = f"## {title}\n\n" if title else ""
-    return f"{heading}| | |\n|---|---|\n{rows}".strip()
+    shown = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    long = {name for name, text in shown.items() if not isinstance(values[name], str) and len(text) > _LONG}
+    rows = [f"| {_cell(name)} | {_cell(text)} |" for name, text in shown.items() if name not in long]
+    parts = [f"## {title}"] if title else []
+    if rows:
+        parts.append("\n".join(["| | |", "|---|---|", *rows]))
+    for name in values:
+        if name in long:
+            text = json.dumps(values[name], indent=2, ensure_ascii=False)
+            parts.append(f"<details><summary>{name}</summary>\n\n```json\n{text}\n```\n\n</details>")
+    return "\n\n".join(parts)
 
 
-def _cell(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")

@@ -32,6 +32,7 @@ from fgbg_zoo.snapshot import read_config
 from fgbg_zoo.snapshot import read_snapshot
 from fgbg_zoo.storing import SHARD_BYTES
 from fgbg_zoo.storing import store
+from fgbg_zoo.weights import folder_of
 from fgbg_zoo.weights import load
 from fgbg_zoo.weights import save
 
@@ -87,7 +88,7 @@ def push(
         else:
             folder = Path(model_or_folder).expanduser()
             read_snapshot(folder)  # a pipeline of another layout loads, but is no snapshot
-            model = load(folder if folder.is_absolute() else Path.cwd() / folder, device="cpu")
+            model = load(folder.absolute(), device="cpu")
         scores = None if results is None else scores_of_run(Path(results), model.spec.name)
         with prepared(model, folder, repo_id, scores=scores, samples=samples) as files:
             return publish(files, repo_id, private=private, tag=tag, access=access)
@@ -132,6 +133,26 @@ def prepared(
         (made / README).write_text(text, encoding="utf-8")
         files[README] = made / README
         yield files
+
+
+def card_for(name: str, repo_id: str | None = None, results: Path | None = None) -> str:
+    """The card of a model that `load` takes, for a repository or for a folder.
+
+    Args:
+        name: what ``load`` takes.
+        repo_id: the repository; the one that the name or the spec names if ``None``, or none for a folder.
+        results: a benchmark that measured the model, instead of what the snapshot has of that.
+
+    Raises:
+        Everything that `load` raises.
+        DataError: if the results hold nothing of the model.
+    """
+    model = load(name, device="cpu")
+    with TemporaryDirectory() as scratch:
+        folder = folder_of(name) or save(model, Path(scratch) / "snapshot")
+        place = f"hf:{repo_id}" if repo_id else name if name.startswith("hf:") else "path/to/this/folder"
+        scores = None if results is None else scores_of_run(results, model.spec.name)
+        return card_of(model, folder, place=place, scores=scores)
 
 
 def card_of(

@@ -25,6 +25,7 @@ from fgbg_zoo.interfaces import Generator
 from fgbg_zoo.interfaces import Model
 from fgbg_zoo.interfaces import parts
 from fgbg_zoo.locate import bundled_snapshot
+from fgbg_zoo.locate import cached_snapshot
 from fgbg_zoo.locate import is_snapshot
 from fgbg_zoo.network import construct
 from fgbg_zoo.network import read_headers
@@ -146,6 +147,16 @@ def pull(
     if spec.opener:
         return _fetched(spec, revision, access)
     return None if spec.config is not None else _check_whole(_snapshot_of(spec, method, revision, access))
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of the snapshot that `load` takes for a name, if it is on this machine."""
+    if name.startswith("hf:"):
+        return _repository_snapshot(name, None, Access(local_files_only=True)).folder
+    if _is_path(name) or name not in registry.list_models():
+        return Path(name).expanduser()
+    spec = registry.info(name)
+    return bundled_snapshot(spec) or cached_snapshot(spec)
 
 
 @dataclass(frozen=True)

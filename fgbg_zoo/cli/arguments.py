@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -39,9 +40,31 @@ Backgrounds = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Make a file that cannot be used an error.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pictures.")]
+Endpoint = Annotated[
+    str | None, typer.Option("--endpoint", help="The Hub's address; that of $HF_ENDPOINT if left out.")
+]
+Token = Annotated[
+    str | None, typer.Option("--token", help="An access token; that of $HF_TOKEN or the login if left out.")
+]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="RUN", help="The folder of a benchmark that measured the model, for the card."),
+]
 Data = Annotated[
     str, typer.Option("--data", metavar="NAME[=PATH]", help="A data set, or a name for a folder of pictures.")
 ]
+
+
+def explicit_folder(model: str) -> Path | None:
+    """The folder that a text names, as `fgbg_zoo.load` takes it: with a separator, or one that is no model's name."""
+    from fgbg_zoo import registry
+
+    if model.startswith("hf:"):
+        return None
+    path = Path(model).expanduser()
+    if "/" in model or os.sep in model or model.startswith((".", "~")):
+        return path
+    return path if model not in registry.list_models() and path.is_dir() else None
 
 
 class Precision(StrEnum):
