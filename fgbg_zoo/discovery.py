@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import Distribution
 from importlib.metadata import EntryPoint
 from importlib.metadata import distributions
@@ -20,6 +22,7 @@ from typing import Final
 
 import pluggy
 
+from fgbg_zoo import containment
 from fgbg_zoo import hookspecs
 from fgbg_zoo.errors import PluginError
 from fgbg_zoo.errors import PluginWarning
@@ -47,11 +50,37 @@ FIRST_PARTY: Final = frozenset(
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry point of our group, and the distribution that brings it."""
+
+    point: EntryPoint
+    dist: str
+    version: str
+    distribution: Distribution = field(compare=False)
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.point.name
+
+    @property
+    def package(self) -> str:
+        """The top-level package of the plugin's light module."""
+        return self.point.module.partition(".")[0]
+
+    @property
+    def precedence(self) -> tuple[bool, str, str]:
+        """The order in which plugins are loaded, which is that in which they win names."""
+        return self.dist not in FIRST_PARTY, self.dist, self.name
+
+
+@dataclass(frozen=True)
 class Plugin:
-    """A plugin that was found: how it fared, and the specs it yielded by hook name."""
+    """A plugin that was found: how it fared, the specs it yielded by hook name, and its entry point if it has one."""
 
     info: PluginInfo
     specs: dict[str, tuple[Spec, ...]]
+    entry: Entry | None = None
 
     @property
     def precedence(self) -> tuple[bool, str, str]:
@@ -63,22 +92,21 @@ def discover() -> list[Plugin]:
     """Load every plugin of the entry-point group that the allow-list admits.
 
     ``$FGBG_ZOO_PLUGINS`` names the plugins to load, separated by commas; empty means none, unset means all.
-    ``$FGBG_ZOO_STRICT=1`` raises the first error instead of leaving the plugin out; ``$FGBG_ZOO_TRACE_HOOKS=1`` prints
-    every hook call to stderr.
+    ``$FGBG_ZOO_PLUGIN_TIMEOUT`` is the number of seconds that each may take, 10 if unset. ``$FGBG_ZOO_STRICT=1`` raises
+    the first error instead of leaving the plugin out; ``$FGBG_ZOO_TRACE_HOOKS=1`` prints every hook call to stderr.
 
     Raises:
-        PluginError: in strict mode, for the first plugin that fails.
+        PluginError: in strict mode, for the first plugin that fails; and if a plugin that is being loaded asks.
+        UsageError: if the limit of time is no number.
     """
-    manager = pluggy.PluginManager(hookspecs.GROUP)
-    manager.add_hookspecs(hookspecs)
+    if containment.is_contained():  # it would be loaded within its own loading, and so on
+        raise PluginError("a plugin must not ask the zoo what there is while plugins are being loaded")
+    manager = _manager()
     if os.environ.get("FGBG_ZOO_TRACE_HOOKS") == "1":
         manager.trace.root.setwriter(lambda text: sys.stderr.write(text))
         manager.enable_tracing()
-
-    from fgbg_zoo import builtin
-
-    found = [_collect(manager, builtin, PluginInfo("core", "fgbg-zoo", _own_version(), "loaded"))]
-    found += [_load(manager, entry) for entry in sorted(_installed(), key=lambda entry: entry.precedence)]
+    entries = installed()
+    found = [_core(manager), *(_load(manager, entry, entries) for entry in entries)]
     return sorted(found, key=lambda plugin: plugin.precedence)
 
 
@@ -87,30 +115,35 @@ def collect(modules: Iterable[tuple[str, ModuleType]]) -> list[Plugin]:
 
     A test of a plugin needs no distribution then. Failures are treated as by `discover`.
     """
-    from fgbg_zoo import builtin
-
-    manager = pluggy.PluginManager(hookspecs.GROUP)
-    manager.add_hookspecs(hookspecs)
-    found = [_collect(manager, builtin, PluginInfo("core", "fgbg-zoo", _own_version(), "loaded"))]
-    found += [_admit(manager, module, PluginInfo(name, name, "0", "loaded")) for name, module in modules]
+    manager = _manager()
+    found = [_core(manager)]
+    for name, module in modules:
+        loading = Loading(manager, name)
+        found.append(_found(loading, PluginInfo(name, name, "0", "loaded"), partial(loading.admit, module)))
     return sorted(found, key=lambda plugin: plugin.precedence)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """An entry point of our group, and the distribution that brings it."""
-
-    point: EntryPoint
-    dist: str
-    version: str
-
-    @property
-    def precedence(self) -> tuple[bool, str, str]:
-        return self.dist not in FIRST_PARTY, self.dist, self.point.name
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
-def _installed() -> Iterator[_Entry]:
-    """The entry points of our group, each distribution's once: an editable install can be found twice.
+def _core(manager: pluggy.PluginManager) -> Plugin:
+    from fgbg_zoo import builtin
+    from fgbg_zoo._version import __version__
+
+    info = PluginInfo("core", "fgbg-zoo", __version__, "loaded")
+    return _plugin(info, Loading(manager, "core").admit(builtin))
+
+
+def installed() -> list[Entry]:
+    """The entry points of our group in the order in which they win names; no plugin is imported."""
+    return sorted(_installed(), key=lambda entry: entry.precedence)
+
+
+def _installed() -> Iterator[Entry]:
+    """Each distribution's entry points once: an editable install can be found twice.
 
     A distribution whose metadata cannot be read costs only itself; Python's own ``entry_points()`` would raise for all.
     """
@@ -129,80 +162,125 @@ def _installed() -> Iterator[_Entry]:
             continue
         if name != "unknown":
             seen.add(name)
-        yield from (_Entry(point, name, version) for point in points)
+        yield from (Entry(point, name, version, dist) for point in points)
 
 
 def _place(dist: Distribution) -> str:
     return str(getattr(dist, "_path", "a distribution"))
 
 
-def _own_version() -> str:
-    from fgbg_zoo._version import __version__
-
-    return __version__
-
-
-def _allowed(name: str) -> bool:
+def is_allowed(name: str) -> bool:
+    """Whether ``$FGBG_ZOO_PLUGINS`` admits a plugin."""
     allowed = os.environ.get("FGBG_ZOO_PLUGINS")
     return allowed is None or name in {item.strip() for item in allowed.split(",")}
 
 
-def _load(manager: pluggy.PluginManager, entry: _Entry) -> Plugin:
-    name = entry.point.name
-    info = PluginInfo(name, entry.dist, entry.version, "loaded")
-    if not _allowed(name):
-        return Plugin(replace(info, status="disabled", error="not in $FGBG_ZOO_PLUGINS"), {})
-    if manager.has_plugin(name):
-        return _left_out(replace(info, status="failed", error=f"another plugin is called '{name}' too"))
+def _load(manager: pluggy.PluginManager, entry: Entry, entries: list[Entry]) -> Plugin:
+    info = PluginInfo(entry.name, entry.dist, entry.version, "loaded")
+    if not is_allowed(entry.name):
+        return Plugin(replace(info, status="disabled", error="not in $FGBG_ZOO_PLUGINS"), {}, entry)
+    if manager.has_plugin(entry.name):
+        taken = replace(info, status="failed", error=f"another plugin is called '{entry.name}' too")
+        return replace(_left_out(taken), entry=entry)
+    loading = Loading(manager, entry.name)
+    others = ",".join(dict.fromkeys(other.name for other in entries if other.name != entry.name))
+    plugin = _found(loading, info, lambda: loading.admit(entry.point.load()), entry.point.module, others)
+    return replace(plugin, entry=entry)
+
+
+def _found(
+    loading: Loading, info: PluginInfo, load: Callable[[], Loaded], module: str = "", others: str = ""
+) -> Plugin:
+    """How a plugin fared that is loaded by this call."""
+    limit = containment.time_limit()
     try:
-        with _contained():
-            module = entry.point.load()
-    except (Exception, SystemExit) as error:
-        return _failed(info, error)
-    return _admit(manager, module, info)
+        loaded = containment.contained(load, None if _is_being_imported(module) else limit)
+    except containment.Overdue:
+        loading.forget()
+        text = f"{loading.step} took longer than {limit:g} s; leave it out by FGBG_ZOO_PLUGINS={others}, "
+        return _left_out(replace(info, status="failed", error=f"{text}or allow more by FGBG_ZOO_PLUGIN_TIMEOUT"))
+    except containment.Broken as broken:
+        loading.forget()
+        error = broken.error
+        if isinstance(error, Incompatible):
+            return _left_out(replace(info, status="incompatible", error=str(error)))
+        text = f"{type(error).__name__}: {_line(error)}"
+        return _left_out(replace(info, status="failed", error=text), error)
+    return _plugin(info, loaded)
 
 
-def _admit(manager: pluggy.PluginManager, module: ModuleType, info: PluginInfo) -> Plugin:
-    """Register the module of a plugin if it is written for this interface."""
-    try:
-        with _contained():
-            api = getattr(module, "FGBG_ZOO_API", None)
-    except (Exception, SystemExit) as error:
-        return _failed(info, error)
-    if api != PLUGIN_API:
-        stated = "states no FGBG_ZOO_API" if api is None else f"is written for interface {api}"
-        return _left_out(replace(info, status="incompatible", error=f"{stated}; this is interface {PLUGIN_API}"))
-    return _collect(manager, module, info)
+def _plugin(info: PluginInfo, loaded: Loaded) -> Plugin:
+    if loaded.problem:
+        _warn(info, loaded.problem)
+    models = tuple(spec.name for spec in loaded.specs["fgbg_zoo_models"])
+    return Plugin(replace(info, models=models, error=loaded.problem), loaded.specs)
 
 
-def _collect(manager: pluggy.PluginManager, module: ModuleType, info: PluginInfo) -> Plugin:
-    """Register a plugin's module and call its hooks one by one, so that one that raises stops no other plugin."""
-    try:
-        with _contained():
-            manager.register(module, name=info.name)
-            specs = {hook: tuple(_call(manager, module, hook, info.name)) for hook in HOOKS}
-            problem = _unused_hooks(module)
-    except (Exception, SystemExit) as error:
-        if manager.has_plugin(info.name):
-            manager.unregister(name=info.name)
-        return _failed(info, error)
-    if problem:
-        _warn(info, problem)
-    models = tuple(spec.name for spec in specs["fgbg_zoo_models"])
-    return Plugin(replace(info, models=models, error=problem), specs)
+def _is_being_imported(module: str) -> bool:
+    """Whether a module or a package that it is in is half imported: another thread would wait for that to end."""
+    names = module.split(".")
+    for count in range(1, len(names) + 1):
+        spec = getattr(sys.modules.get(".".join(names[:count])), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            return True
+    return False
 
 
-def _call(manager: pluggy.PluginManager, module: ModuleType, hook: str, plugin: str) -> Iterator[Spec]:
-    others = [other for other in manager.get_plugins() if other is not module]
-    for yielded in manager.subset_hook_caller(hook, others)():
-        for spec in yielded:
-            if not isinstance(spec, HOOKS[hook]):
-                kind = type(spec).__name__
-                raise PluginError(f"{hook} yielded a {kind} instead of a {HOOKS[hook].__name__}")
-            pattern = r"\S+" if isinstance(spec, MetricSpec) else r"[A-Za-z0-9][A-Za-z0-9._-]*"
-            if not isinstance(spec.name, str) or not re.fullmatch(pattern, spec.name):
-                raise PluginError(f"{hook} yielded the name {spec.name!r}; names are letters, digits, '.', '_' and '-'")
-            yield replace(spec, plugin=plugin)
+class Incompatible(Exception):
+    """A plugin is written for another version of the interface."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a plugin's module gave: its specs by hook name, and what looks like a hook and is none."""
+
+    specs: dict[str, tuple[Spec, ...]]
+    problem: str
+
+
+class Loading:
+    """The way of a plugin's module into the zoo; ``step`` is what is being done, for errors."""
+
+    def __init__(self, manager: pluggy.PluginManager, name: str) -> None:
+        self.manager = manager
+        self.name = name
+        self.step = "its import"
+
+    def admit(self, module: ModuleType) -> Loaded:
+        """Register a module if it is written for this interface, and call its hooks one by one.
+
+        Raises:
+            Incompatible: if it is written for another one.
+            PluginError: if a hook yields something else than specs with names.
+        """
+        api = getattr(module, "FGBG_ZOO_API", None)
+        if api != PLUGIN_API:
+            stated = "states no FGBG_ZOO_API" if api is None else f"is written for interface {api}"
+            raise Incompatible(f"{stated}; this is interface {PLUGIN_API}")
+        self.manager.register(module, name=self.name)
+        specs = {hook: tuple(self._call(module, hook)) for hook in HOOKS}
+        return Loaded(specs, _unused_hooks(module))
+
+    def forget(self) -> None:
+        """Undo the registration of a plugin that failed."""
+        if self.manager.has_plugin(self.name):
+            self.manager.unregister(name=self.name)
+
+    def _call(self, module: ModuleType, hook: str) -> Iterator[Spec]:
+        self.step = f"its hook {hook}"
+        others = [other for other in self.manager.get_plugins() if other is not module]
+        for yielded in self.manager.subset_hook_caller(hook, others)():
+            for spec in yielded:
+                _check_spec(spec, hook)
+                yield replace(spec, plugin=self.name)
+
+
+def _check_spec(spec: object, hook: str) -> None:
+    if not isinstance(spec, HOOKS[hook]):
+        raise PluginError(f"{hook} yielded a {type(spec).__name__} instead of a {HOOKS[hook].__name__}")
+    pattern = r"\S+" if isinstance(spec, MetricSpec) else r"[A-Za-z0-9][A-Za-z0-9._-]*"
+    if not isinstance(spec.name, str) or not re.fullmatch(pattern, spec.name):
+        raise PluginError(f"{hook} yielded the name {spec.name!r}; names are letters, digits, '.', '_' and '-'")
 
 
 def _unused_hooks(module: ModuleType) -> str:
@@ -214,29 +292,6 @@ def _unused_hooks(module: ModuleType) -> str:
     problems = [f"no such hook: {', '.join(misspelt)}"] if misspelt else []
     problems += [f"not marked with @hookimpl: {', '.join(unmarked)}"] if unmarked else []
     return "; ".join(problems)
-
-
-@contextlib.contextmanager
-def _contained() -> Iterator[None]:
-    """Keep a plugin's prints out of stdout, which is for data, and its `chdir` out of this process."""
-    folder = _folder()
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            yield
-        finally:
-            if folder is not None and _folder() != folder:
-                os.chdir(folder)
-
-
-def _folder() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed
-        return None
-
-
-def _failed(info: PluginInfo, error: BaseException) -> Plugin:
-    return _left_out(replace(info, status="failed", error=f"{type(error).__name__}: {_line(error)}"), error)
 
 
 def _left_out(info: PluginInfo, cause: BaseException | None = None) -> Plugin:

@@ -15,10 +15,13 @@ from typing import TypeVar
 from typing import get_args
 
 from fgbg_zoo import errors
+from fgbg_zoo import origins
 from fgbg_zoo.discovery import HOOKS
+from fgbg_zoo.discovery import Entry
 from fgbg_zoo.discovery import Plugin
 from fgbg_zoo.discovery import Spec
 from fgbg_zoo.discovery import discover
+from fgbg_zoo.discovery import installed
 from fgbg_zoo.discovery import warn_once
 from fgbg_zoo.spec import CAPABILITIES
 from fgbg_zoo.spec import CommandSpec
@@ -43,6 +46,7 @@ class Catalog:
     """All specs by hook and name. A name that lost a collision stays reachable as ``plugin:name``."""
 
     plugins: list[PluginInfo] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     by_name: dict[str, dict[str, Spec]] = field(default_factory=lambda: {hook: {} for hook in HOOKS})
     qualified: dict[str, dict[str, Spec]] = field(default_factory=lambda: {hook: {} for hook in HOOKS})
 
@@ -52,6 +56,7 @@ class Catalog:
         catalog = cls()
         owners: dict[tuple[str, str], PluginInfo] = {}
         for plugin in plugins:
+            catalog.entries += [plugin.entry] if plugin.entry else []
             lost: list[str] = []
             models: list[str] = []
             for hook, specs in plugin.specs.items():
@@ -218,20 +223,48 @@ def command_specs() -> Mapping[str, CommandSpec]:
 def resolve(target: str, plugin: str) -> Any:
     """Import what a spec's ``"package.module:name"`` names.
 
+    Targets are in distributions that register plugins, or in the core: everything else is refused, without importing
+    it. The target of a plugin that a test registers by hand is in anything that is not installed.
+
     Raises:
-        PluginError: if it is malformed, does not import, or is not there.
+        PluginError: if it is malformed, in somebody else's code, does not import, or is not there.
     """
-    module_name, _, attribute = target.partition(":")
-    if not module_name or not attribute.isidentifier():
+    module, _, attribute = target.partition(":")
+    if not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise errors.PluginError(f"Plugin '{plugin}' gives the target '{target}'; 'package.module:name' is needed.")
+    if objection := _objection(module.partition(".")[0], plugin):
+        raise errors.PluginError(
+            f"Plugin '{plugin}' names {target}, which is not used: {objection}. A target is in the distribution of a "
+            f"plugin or in {origins.CORE}; try 'fgbg-zoo plugins check {plugin}'."
+        )
+    found = _imported(module, attribute, plugin)
+    if objection := origins.foreign(found):
+        raise errors.PluginError(
+            f"Plugin '{plugin}' names {target}, which is not used: {objection}. A target is a class or function of the "
+            f"plugin's own."
+        )
+    return found
+
+
+def _objection(package: str, plugin: str) -> str:
+    """Why a plugin's target must not be in a package. What the core names of itself needs no look at the others."""
+    if package == origins.CORE:
+        return ""
+    entries = catalog().entries
+    if plugin == "core" or any(entry.name == plugin for entry in entries):
+        return origins.objection(package, entries)
+    return origins.objection(package, entries or installed(), by_hand=True)
+
+
+def _imported(module: str, attribute: str, plugin: str) -> Any:
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except errors.FgbgZooError:
         raise
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         raise errors.PluginError(
-            f"Plugin '{plugin}' names {target}, which does not import: {type(error).__name__}: {text}. "
+            f"Plugin '{plugin}' names {module}:{attribute}, which does not import: {type(error).__name__}: {text}. "
             f"See 'fgbg-zoo plugins'."
         ) from error
 

@@ -135,11 +135,11 @@ def test_what_a_catalog_merges():
 
 
 def test_resolve():
-    assert registry.resolve("json:dumps", "p") is json.dumps
-    for target in ("json", "json:", ":dumps", "json:dumps.name", "json:1"):
+    assert registry.resolve("fgbg_zoo.spec:ModelSpec", "p") is ModelSpec
+    for target in ("json", "json:", ":dumps", "json:dumps.name", "json:1", ".json:dumps", "a..b:c", "a b:c"):
         with pytest.raises(errors.PluginError, match=r"'package\.module:name' is needed"):
             registry.resolve(target, "p")
-    for target in ("no_such_module_here:a", "json:no_such_name"):
+    for target in ("no_such_module_here:a", "fgbg_zoo.spec:no_such_name"):
         with pytest.raises(errors.PluginError, match=f"Plugin 'p' names {target}, which does not import"):
             registry.resolve(target, "p")
 

@@ -114,7 +114,7 @@ def third_party(monkeypatch: pytest.MonkeyPatch) -> None:
         MetricSpec("nothing", "third_party_metrics:nothing", "features"),
         MetricSpec("nothing-metric", "third_party_metrics:nothing"),
         MetricSpec("absent", "third_party_metrics:Absent"),
-        MetricSpec("sum", "torchmetrics.aggregation:SumMetric"),
+        MetricSpec("sum", "third_party_metrics:SumMetric"),
     )
     core = Plugin(PluginInfo("core", "fgbg-zoo", "0", "loaded"), {"fgbg_zoo_metrics": tuple(SPECS)})
     theirs = Plugin(
