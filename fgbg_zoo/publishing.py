@@ -18,6 +18,7 @@ from fgbg_zoo.card import README
 from fgbg_zoo.card import Facts
 from fgbg_zoo.card import model_card
 from fgbg_zoo.errors import UsageError
+from fgbg_zoo.files import output_errors
 from fgbg_zoo.hub import publish
 from fgbg_zoo.interfaces import Model
 from fgbg_zoo.locate import CONFIG
@@ -153,6 +154,24 @@ def card_for(name: str, repo_id: str | None = None, results: Path | None = None)
         place = f"hf:{repo_id}" if repo_id else name if name.startswith("hf:") else "path/to/this/folder"
         scores = None if results is None else scores_of_run(results, model.spec.name)
         return card_of(model, folder, place=place, scores=scores)
+
+
+def update_card(folder: Path, results: Path | None = None) -> Path:
+    """Write the card of a snapshot anew, and keep the results of a benchmark beside it; give the card's path.
+
+    Raises:
+        Everything that `load` raises.
+        DataError: if the results hold nothing of the model.
+        OutputError: if the folder cannot be written to.
+    """
+    model = load(folder.absolute(), device="cpu")
+    scores = None if results is None else scores_of_run(results, model.spec.name)
+    text = card_of(model, folder, place="path/to/this/folder", scores=scores)
+    with output_errors(folder / README):
+        if scores is not None:
+            write_scores(folder, scores)
+        (folder / README).write_text(text, encoding="utf-8")
+    return folder / README
 
 
 def card_of(

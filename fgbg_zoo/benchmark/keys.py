@@ -17,6 +17,7 @@ from typing import Final
 
 import fgbg_zoo
 from fgbg_zoo import locate
+from fgbg_zoo.scores import RESULTS
 from fgbg_zoo.spec import ModelSpec
 
 _CORE: Final = Path(fgbg_zoo.__file__).parent
@@ -102,8 +103,9 @@ def weights_identity(spec: ModelSpec, folder: Path | None = None) -> str:
 
 
 def snapshot_hash(folder: Path) -> str:
-    """A hash of a snapshot's configuration and weights."""
-    wanted = (path for path in sorted(folder.iterdir()) if path.suffix in (".json", ".safetensors"))
+    """A hash of a snapshot's configuration and weights; not of what was measured of it."""
+    kept = (path for path in sorted(folder.iterdir()) if path.name != RESULTS)
+    wanted = (path for path in kept if path.suffix in (".json", ".safetensors"))
     return f"sha256:{_hash_files(folder, wanted)}"
 
 

@@ -64,12 +64,24 @@ def card(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A file to write instead of printing it.", dir_okay=False)
     ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the card and the results into the snapshot's folder instead.")
+    ] = False,
 ) -> None:
     """Print the card (README.md) that a model has on the Hub; what a person wrote into that of a snapshot is kept."""
     from fgbg_zoo.access import check_repository
+    from fgbg_zoo.errors import UsageError
     from fgbg_zoo.files import replacing
     from fgbg_zoo.publishing import card_for
+    from fgbg_zoo.publishing import update_card
 
+    if update:
+        if out is not None or repo is not None or (folder := explicit_folder(model)) is None:
+            raise UsageError(
+                "--update writes into a snapshot's folder: give that as MODEL, and neither --out nor --repo."
+            )
+        console.message(f"Written: {update_card(folder, results)}")
+        return
     if repo is not None:
         check_repository(repo)
     text = card_for(model, repo, results)
