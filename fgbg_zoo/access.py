@@ -37,18 +37,18 @@ class Access:
     @property
     def address(self) -> str:
         """The Hub's address that is in effect."""
-        from huggingface_hub import constants
+        from huggingface_hub import HfApi
 
-        return self.endpoint or constants.ENDPOINT
+        return HfApi(endpoint=self.endpoint).endpoint
 
     @property
     def offline(self) -> str:
         """Why the Hub is not asked, or nothing."""
-        from huggingface_hub import constants
+        from huggingface_hub import is_offline_mode
 
         if self.local_files_only:
             return "local_files_only=True"
-        return "HF_HUB_OFFLINE=1" if constants.HF_HUB_OFFLINE else ""
+        return "HF_HUB_OFFLINE=1" if is_offline_mode() else ""
 
     def unreachable(self) -> str:
         """Why no connection to the Hub can be made, or nothing; not asked where a proxy stands between.

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub import CommitOperationDelete
 from huggingface_hub import HfApi
-from huggingface_hub import constants
 from huggingface_hub import hf_hub_download
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
@@ -36,6 +36,8 @@ from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
 from fgbg_zoo.snapshot import is_weight_file
 from fgbg_zoo.snapshot import read_index
+
+_MAIN: Final = "main"
 
 
 def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
@@ -159,7 +161,7 @@ def _checked(repo_id: str, revision: str | None) -> str:
     """The revision to ask for, of a repository whose name may be one: both become parts of paths."""
     check_repository(repo_id)
     check_revision(revision)
-    return revision or constants.DEFAULT_REVISION
+    return revision or _MAIN
 
 
 def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:

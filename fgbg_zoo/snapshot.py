@@ -53,6 +53,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
 }
 _REQUIRED: Final = ("method", "architecture")
 _LONGEST_NAME: Final = 200
+_MOST_SHARDS: Final = 1000
 _LARGEST_JSON: Final = 16 * 2**20
 
 
@@ -189,6 +190,8 @@ def read_index(path: Path) -> dict[str, frozenset[str]]:
     files: dict[str, set[str]] = {}
     for key, name in pairs:
         files.setdefault(name, set()).add(key)
+    if len(files) > _MOST_SHARDS:
+        raise SnapshotError(f"{path} names {len(files):,} files, and {_MOST_SHARDS:,} are the most.")
     return {name: frozenset(keys) for name, keys in sorted(files.items())}
 
 
