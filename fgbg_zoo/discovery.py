@@ -101,7 +101,7 @@ def discover() -> list[Plugin]:
     """
     if containment.is_contained():  # it would be loaded within its own loading, and so on
         raise PluginError("a plugin must not ask the zoo what there is while plugins are being loaded")
-    manager = _manager()
+    manager = new_manager()
     if os.environ.get("FGBG_ZOO_TRACE_HOOKS") == "1":
         manager.trace.root.setwriter(lambda text: sys.stderr.write(text))
         manager.enable_tracing()
@@ -115,7 +115,7 @@ def collect(modules: Iterable[tuple[str, ModuleType]]) -> list[Plugin]:
 
     A test of a plugin needs no distribution then. Failures are treated as by `discover`.
     """
-    manager = _manager()
+    manager = new_manager()
     found = [_core(manager)]
     for name, module in modules:
         loading = Loading(manager, name)
@@ -123,7 +123,8 @@ def collect(modules: Iterable[tuple[str, ModuleType]]) -> list[Plugin]:
     return sorted(found, key=lambda plugin: plugin.precedence)
 
 
-def _manager() -> pluggy.PluginManager:
+def new_manager() -> pluggy.PluginManager:
+    """A manager that knows the hooks and no plugin."""
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     return manager
@@ -244,7 +245,11 @@ class Loading:
     def __init__(self, manager: pluggy.PluginManager, name: str) -> None:
         self.manager = manager
         self.name = name
-        self.step = "its import"
+        self.begin("its import")
+
+    def begin(self, step: str) -> None:
+        """Say what is done from now on."""
+        self.step = step
 
     def admit(self, module: ModuleType) -> Loaded:
         """Register a module if it is written for this interface, and call its hooks one by one.
@@ -267,7 +272,7 @@ class Loading:
             self.manager.unregister(name=self.name)
 
     def _call(self, module: ModuleType, hook: str) -> Iterator[Spec]:
-        self.step = f"its hook {hook}"
+        self.begin(f"its hook {hook}")
         others = [other for other in self.manager.get_plugins() if other is not module]
         for yielded in self.manager.subset_hook_caller(hook, others)():
             for spec in yielded:

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 from typer.core import TyperGroup
 
+from fgbg_zoo import builtin
 from fgbg_zoo import registry
 from fgbg_zoo._version import __version__
 from fgbg_zoo.cli import console
@@ -96,6 +98,8 @@ class Verbs(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A verb, or ``None``; ``plugin:verb`` names one that lost its name to another plugin's."""
+        if (own := _own_verbs().get(cmd_name)) is not None:
+            return Verb(own)
         spec = registry.command_specs().get(cmd_name) or registry.catalog().qualified["fgbg_zoo_commands"].get(cmd_name)
         return Verb(spec) if isinstance(spec, CommandSpec) else None
 
@@ -108,6 +112,11 @@ class Verbs(TyperGroup):
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             raise UnknownNameError("verb", args[0], registry.command_specs(), f"'{PROGRAM} --help'")
         return super().resolve_command(ctx, args)
+
+
+def _own_verbs() -> dict[str, CommandSpec]:
+    """The core's verbs, which nobody can take from it: they are found without importing a plugin, however sick."""
+    return {spec.name: replace(spec, plugin="core") for spec in builtin.fgbg_zoo_commands()}
 
 
 app = typer.Typer(

@@ -47,20 +47,27 @@ def check(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A plugin, as 'fgbg-zoo plugins' names it.")],
     json: Json = False,
+    patience: Annotated[
+        float, typer.Option("--patience", min=1, help="Seconds that one check of what it declares may take.")
+    ] = 900.0,
 ) -> int:
-    """Import everything that a plugin names, and check its models and data sets against the contract.
+    """Say everything about a plugin: what its import does, whether its targets import, and what its models keep to.
 
-    The exit code is 1 if a check failed. A model whose weights are not on this machine is skipped.
+    It is loaded in processes of its own, so that one that hangs, crashes or exits is told too. The exit code is 1 if a
+    check failed. A model whose weights are not on this machine is skipped.
     """
-    from fgbg_zoo.testing.validation import validate
+    from fgbg_zoo.testing.checking import check as findings_of
 
-    findings = validate(name)
-    rows = [dataclasses.asdict(finding) for finding in findings]
+    rows = []
+    with console.progress(f"checking {name}", None) as step:
+        for finding in findings_of(name, patience=patience):
+            rows.append(dataclasses.asdict(finding))
+            step(1)
     if json or context.obj:
         console.print_json(rows)
     else:
         console.print_table(_FINDINGS, rows)
-    failed = sum(finding.status == "failed" for finding in findings)
+    failed = sum(row["status"] == "failed" for row in rows)
     if failed:
-        console.error(f"{failed} of {len(findings)} checks of plugin '{name}' failed.")
+        console.error(f"{failed} of {len(rows)} checks of plugin '{name}' failed.")
     return 1 if failed else 0

@@ -1,16 +1,20 @@
-"""Trying out everything that a plugin declares: what ``fgbg-zoo plugins check NAME`` does."""
+"""Trying out everything that a plugin declares: its targets, its contract, and what its specs must say.
+
+Run as ``python -m fgbg_zoo.testing.validation FOLDER NAME SKIP SECONDS`` by :mod:`fgbg_zoo.testing.checking`, which
+leaves the first checks out that an earlier process has done.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from typing import Literal
 
 from fgbg_zoo import registry
 from fgbg_zoo.discovery import Spec
-from fgbg_zoo.errors import FgbgZooError
 from fgbg_zoo.errors import NotAvailableError
 from fgbg_zoo.errors import UnknownPluginError
 from fgbg_zoo.spec import CommandSpec
@@ -19,29 +23,15 @@ from fgbg_zoo.spec import MethodSpec
 from fgbg_zoo.spec import MetricSpec
 from fgbg_zoo.spec import ModelSpec
 from fgbg_zoo.spec import PluginInfo
+from fgbg_zoo.testing.children import Report
+from fgbg_zoo.testing.completeness import promises
+from fgbg_zoo.testing.findings import Check
 
 _HERE = ("bundled", "cached", "none needed")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What came out of one check.
-
-    Attributes:
-        subject: what was checked, for example ``"model acme-discs"``.
-        check: how, for example ``"segments"``.
-        status: ``"ok"``, ``"failed"``, or ``"skipped"`` for what cannot be checked here.
-        reason: why it failed or was skipped.
-    """
-
-    subject: str
-    check: str
-    status: Literal["ok", "failed", "skipped"]
-    reason: str = ""
-
-
-def validate(name: str) -> list[Finding]:
-    """Import every target of a plugin and check its models and data sets against the contract.
+def checks(name: str) -> list[Check]:
+    """What there is to try of a plugin in this process, always in the same order.
 
     Raises:
         UnknownPluginError: if no plugin has that name, with the close matches.
@@ -49,44 +39,37 @@ def validate(name: str) -> list[Finding]:
     known = {plugin.name: plugin for plugin in registry.plugins()}
     if name not in known:
         raise UnknownPluginError("plugin", name, known, "'fgbg-zoo plugins'")
-    plugin = known[name]
-    findings = [_discovery(plugin)]
+    found = [Check(f"plugin {name}", "is found", partial(_assert_found, known[name]))]
     for spec in registry.specs_of(name):
-        findings += _CHECKS[type(spec)](spec)
-    return findings
+        kind, of_kind = _KINDS[type(spec)]
+        subject = f"{kind} {spec.name}"
+        found += of_kind(subject, spec)
+        found += [Check(subject, promise.check, partial(_assert_kept, promise.problem)) for promise in promises(spec)]
+    return found
 
 
-def _discovery(plugin: PluginInfo) -> Finding:
-    subject = f"plugin {plugin.name}"
-    if plugin.status == "loaded" and not plugin.error:
-        return Finding(subject, "is found", "ok")
-    return Finding(subject, "is found", "failed", f"{plugin.status}: {plugin.error}")
+def _assert_found(plugin: PluginInfo) -> None:
+    assert plugin.status == "loaded", f"{plugin.status}: {plugin.error}"
 
 
-def _try(subject: str, check: str, call: Callable[[], object]) -> Finding:
-    """The finding of a call: failed for whatever it raises, skipped where something is not available here."""
-    try:
-        call()
-    except NotAvailableError as error:
-        return Finding(subject, check, "skipped", str(error))
-    except (AssertionError, FgbgZooError) as error:
-        return Finding(subject, check, "failed", " ".join(str(error).split()))
-    except (Exception, SystemExit) as error:
-        return Finding(subject, check, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
-    return Finding(subject, check, "ok")
+def _assert_kept(problem: str) -> None:
+    assert not problem, problem
 
 
-def _imports(subject: str, spec: Any, target: str) -> Finding:
-    return _try(subject, f"imports {target}", lambda: registry.resolve(target, spec.plugin))
+def _skip(reason: str) -> None:
+    raise NotAvailableError(reason)
 
 
-def _method(spec: MethodSpec) -> Iterator[Finding]:
-    subject = f"method {spec.name}"
+def _imports(subject: str, spec: Any, target: str) -> Check:
+    return Check(subject, f"imports {target}", partial(registry.resolve, target, spec.plugin))
+
+
+def _method(subject: str, spec: MethodSpec) -> Iterator[Check]:
     for target in filter(None, (spec.target, spec.trainer, spec.converter)):
         yield _imports(subject, spec, target)
     if spec.trainer is not None:
         for preset in spec.presets or (None,):
-            yield _try(subject, f"trainer with preset {preset}", lambda preset=preset: _construct(spec, preset))  # type: ignore[misc]
+            yield Check(subject, f"trainer with preset {preset}", partial(_construct, spec, preset))
 
 
 def _construct(spec: MethodSpec, preset: str | None) -> None:
@@ -100,58 +83,70 @@ def _construct(spec: MethodSpec, preset: str | None) -> None:
     trainer(preset)
 
 
-def _model(spec: ModelSpec) -> Iterator[Finding]:
-    from fgbg_zoo.testing import contract
-
-    subject = f"model {spec.name}"
-    if spec.target:
-        yield _imports(subject, spec, spec.target)
+def _model(subject: str, spec: ModelSpec) -> Iterator[Check]:
+    for target in filter(None, (spec.target, spec.opener)):
+        yield _imports(subject, spec, target)
     state = spec.weights
     if state not in _HERE:
-        yield Finding(subject, "keeps the contract", "skipped", f"its weights are not here ({state})")
+        yield Check(subject, "keeps the contract", partial(_skip, f"its weights are not here ({state})"))
         return
     if "segment" in spec.capabilities:
-        yield _try(subject, "segments", lambda: contract.assert_segmenter(spec))
+        yield Check(subject, "segments", partial(_contract, "assert_segmenter", spec))
     if "generate" in spec.capabilities:
-        yield _try(subject, "generates", lambda: contract.assert_generator(spec))
+        yield Check(subject, "generates", partial(_contract, "assert_generator", spec))
     if state != "none needed":
-        yield _try(subject, "is the same after saving and loading", lambda: contract.assert_reloads(spec))
-    if not spec.license:
-        yield Finding(subject, "states a licence", "failed", "ModelSpec.license is empty")
+        yield Check(subject, "is the same after saving and loading", partial(_contract, "assert_reloads", spec))
 
 
-def _dataset(spec: DatasetSpec) -> Iterator[Finding]:
-    from fgbg_zoo.testing import contract
-
-    subject = f"data set {spec.name}"
+def _dataset(subject: str, spec: DatasetSpec) -> Iterator[Check]:
     yield _imports(subject, spec, spec.target)
     if spec.needs_path:
-        yield Finding(subject, "keeps the contract", "skipped", "it reads files; check it in the plugin's own tests")
+        yield Check(subject, "keeps the contract", partial(_skip, "it reads files; check it in the plugin's own tests"))
         return
     for split in spec.splits or ("test",):
-        yield _try(subject, f"split {split}", lambda split=split: contract.assert_dataset(spec, split=split))  # type: ignore[misc]
+        yield Check(subject, f"split {split}", partial(_contract, "assert_dataset", spec, split=split))
 
 
-def _metric(spec: MetricSpec) -> Iterator[Finding]:
+def _contract(assertion: str, spec: Spec, **options: str) -> None:
+    from fgbg_zoo.testing import contract  # here, not above: it imports torch
+
+    getattr(contract, assertion)(spec, **options)
+
+
+def _metric(subject: str, spec: MetricSpec) -> Iterator[Check]:
     from fgbg_zoo.metrics import make_extractor
     from fgbg_zoo.metrics import make_metric
 
-    subject = f"metric {spec.name}"
     yield _imports(subject, spec, spec.target)
+    name = f"{spec.plugin}:{spec.name}"
     if spec.kind == "features":
-        yield _try(subject, "is made", lambda: make_extractor(spec.name))
+        yield Check(subject, "is made", partial(make_extractor, name))
     else:
-        yield _try(subject, "is made", lambda: make_metric(spec.name + "[random-conv-v1]" * spec.extractor))
+        yield Check(subject, "is made", partial(make_metric, name + "[random-conv-v1]" * spec.extractor))
 
 
-def _command(spec: CommandSpec) -> Iterator[Finding]:
-    yield _imports(f"verb {spec.name}", spec, spec.target)
+def _command(subject: str, spec: CommandSpec) -> Iterator[Check]:
+    yield _imports(subject, spec, spec.target)
 
 
-_CHECKS: dict[type[Spec], Callable[[Any], Iterator[Finding]]] = {
-    MethodSpec: _method,
-    ModelSpec: _model,
-    DatasetSpec: _dataset,
-    MetricSpec: _metric,
-    CommandSpec: _command,
+_KINDS: dict[type[Spec], tuple[str, Callable[[str, Any], Iterator[Check]]]] = {
+    MethodSpec: ("method", _method),
+    ModelSpec: ("model", _model),
+    DatasetSpec: ("data set", _dataset),
+    MetricSpec: ("metric", _metric),
+    CommandSpec: ("verb", _command),
 }
+
+
+def _main(folder: str, name: str, skip: int, seconds: float) -> None:
+    report = Report(folder)
+    report.limit(seconds)
+    for check in checks(name)[skip:]:
+        report.limit(seconds)
+        report.event("begin", subject=check.subject, check=check.name)
+        report.event("finding", **dataclasses.asdict(check.run()))
+    report.end()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
