@@ -55,4 +55,5 @@ $(READY): pyproject.toml $(PACKAGES:%=plugins/%/pyproject.toml)
 	fi
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@$(BIN)/python -m pip install --quiet -e '.[dev,docs]' $(PACKAGES:%=-e plugins/%)
+	@$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/hub-1 'huggingface-hub>=1.33,<2'
 	@touch $@

@@ -1,9 +1,14 @@
-"""Small archives of birds, dogs and cars for tests of whole paths: drawn, in the layouts of the original ones."""
+"""For tests of whole paths: drawn archives of birds, dogs and cars, in the layouts of the original ones.
+
+And both major versions of the Hub's client.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +104,18 @@ def drawn_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return made[name]
 
     return of
+
+
+@pytest.fixture(scope="session", params=["1.x", "2.x"])
+def hub_client(request: pytest.FixtureRequest) -> dict[str, str]:
+    """A major version of the Hub's client: how its versions begin, as ``major``, and a process's ``PYTHONPATH`` to it.
+
+    The latter is not there for the version that is installed.
+    """
+    major = str(request.param).removesuffix("x")
+    if version("huggingface_hub").startswith(major):
+        return {"major": major}
+    folder = Path(sys.prefix) / "hub-1"
+    if major != "1." or not folder.is_dir():
+        pytest.skip(f"huggingface_hub {request.param} is not there; 'make test' sets it up")
+    return {"major": major, "PYTHONPATH": str(folder)}
