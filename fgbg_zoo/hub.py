@@ -196,6 +196,9 @@ def _fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         if access.offline:
             reason = f"{access.offline} forbids asking the Hub"
+        elif (refusal := _refusal(error)) is not None:
+            reason = _reason(refusal, access)
+            raise HubError(f"{filename} of Hub repository {repo_id} was not fetched: {reason}.") from error
         else:
             reason = f"the Hub at {access.address} could not be reached ({unreachable or _cause(error)})"
         raise WeightsNotFoundError(
@@ -246,6 +249,14 @@ def _or_private(error: HfHubHTTPError) -> str:
     return ", or it is private: log in with 'hf auth login' or give token=" if refused else ""
 
 
+def _refusal(error: BaseException) -> HfHubHTTPError | None:
+    """The Hub's answer that the client took for a reason to look into its cache alone, if there was one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, HfHubHTTPError):
+        cause = cause.__cause__
+    return cause
+
+
 def _reason(error: Exception, access: Access) -> str:
     """What went wrong, from the Hub's answer where there is one."""
     if isinstance(error, HfHubHTTPError):
@@ -255,6 +266,8 @@ def _reason(error: Exception, access: Access) -> str:
         return f"{access.address} answered {status} ({error.server_message or error.response.reason_phrase})"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE=1 forbids asking the Hub"
+    if isinstance(error, OSError) and "Consistency check failed" in str(error):
+        return f"it arrived with another size than {access.address} states; try again"
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return f"{error.filename} cannot be written ({error.strerror})"
     return f"{access.address} could not be reached or failed ({_cause(error)})"
