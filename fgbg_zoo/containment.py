@@ -31,6 +31,9 @@ guards_descriptors = False
 """Whether what bypasses ``sys.stdout`` is kept out of the output too. For programs of our own: descriptors belong to
 the whole process, and another thread of somebody else's program may be writing to them or starting processes."""
 
+_one_at_a_time = threading.RLock()
+"""What is kept belongs to the whole process: two threads would take each other's changes for what was there before."""
+
 
 class Overdue(Exception):
     """Something took longer than it may."""
@@ -92,7 +95,9 @@ def contained(call: Callable[[], Result], seconds: float | None) -> Result:
         Overdue: if it takes longer; its thread is told to stop, which one that hangs within C never hears.
         Broken: if it raises, whatever it is; a Ctrl-C while this waits is no plugin's, and is raised as it is.
     """
-    with _kept():
+    if is_contained():  # everything is kept already, by the thread that waits for this one
+        return _called(call)
+    with _one_at_a_time, _kept():
         return _called(call) if seconds is None else _in_time(call, seconds)
 
 
@@ -175,18 +180,29 @@ def _restore(environment: dict[str, str]) -> None:
 @contextlib.contextmanager
 def _descriptors() -> Iterator[None]:
     """Lead descriptor 1, by which the processes that a plugin starts print, to stderr."""
-    if not guards_descriptors:
-        yield
-        return
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    kept = os.dup(_STDOUT)
+    kept = _swapped() if guards_descriptors else None
     try:
-        os.dup2(_STDERR, _STDOUT)
         yield
     finally:
-        os.dup2(kept, _STDOUT)
+        if kept is not None:
+            os.dup2(kept, _STDOUT)
+            os.close(kept)
+
+
+def _swapped() -> int | None:
+    """A copy of descriptor 1, which leads to stderr from now on; ``None`` if one of them is closed."""
+    try:
+        kept = os.dup(_STDOUT)
+    except OSError:
+        return None
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.dup2(_STDERR, _STDOUT)
+    except OSError:
         os.close(kept)
+        return None
+    return kept
 
 
 @contextlib.contextmanager

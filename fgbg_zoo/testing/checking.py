@@ -93,7 +93,10 @@ def _declared(name: str, patience: float) -> Iterator[Finding]:
 def _reason(child: Child, patience: float) -> str:
     place = child.place("findings.py", "validation.py")
     at = f" ({place})" if place else ""
-    return f"it took longer than {patience:g} s{at}" if child.timed_out else f"the process {child.ending()}{at}"
+    if child.timed_out:
+        return f"it took longer than {patience:g} s{at}"
+    said = child.printed()[1].strip().splitlines()[-1:] if (child.process.returncode or 0) > 0 else []
+    return f"the process {child.ending()}{at}{''.join(f', saying {line!r}' for line in said)}"
 
 
 def _environment(name: str) -> dict[str, str | None]:

@@ -108,14 +108,40 @@ def test_a_hook_that_hangs(tmp_path):
     assert "Plugin 'slow' of slow 1.0 left out: its hook fgbg_zoo_models took longer than 0.5 s" in done.stderr
 
 
-def test_torch_is_there_for_others_after_a_plugin_took_too_long_with_it(tmp_path):
-    files = {"heavy_plugin.py": f"import torch\n{GOOD}"}
-    site = write_distribution(tmp_path / "site", "heavy", plugins={"heavy": "heavy_plugin"}, files=files)
-    code = "import fgbg_zoo; print(fgbg_zoo.list_models()); import torch; print(int(torch.ones(2).sum()))"
-    done = run(site, "-W", "ignore", "-c", code, FGBG_ZOO_PLUGIN_TIMEOUT="0.2", FGBG_ZOO_PLUGINS="heavy")
-    assert (done.stdout, done.stderr) == ("[]\n2\n", "")
-    again = run(site, "-c", code, FGBG_ZOO_PLUGINS="heavy")
-    assert (again.stdout, again.stderr) == ("['good-any']\n2\n", "")
+def test_a_slow_import_of_something_else_is_not_cut_in_two(tmp_path):
+    library = "import time\nsteps = []\nfor step in range(8):\n    steps.append(step)\n    time.sleep(0.1)\n"
+    files = {"slow_plugin.py": f"import slow_library\n{GOOD}", "slow_library.py": library}
+    site = write_distribution(tmp_path / "site", "slow", plugins={"slow": "slow_plugin"}, files=files)
+    code = "import fgbg_zoo; print(fgbg_zoo.list_models()); import slow_library; print(len(slow_library.steps))"
+    done = run(site, "-W", "ignore", "-c", code, FGBG_ZOO_PLUGIN_TIMEOUT="0.2", FGBG_ZOO_PLUGINS="slow")
+    assert (done.stdout, done.stderr) == ("[]\n8\n", "")
+
+
+def test_threads_that_look_at_once(tmp_path):
+    text = f"import time, os\nprint('hello')\nos.environ['MINE'] = '1'\ntime.sleep(0.05)\n{GOOD}"
+    site = write_distribution(
+        tmp_path / "site", "good", plugins={"good": "good_plugin"}, files={"good_plugin.py": text}
+    )
+    code = """
+import os, sys, threading
+out, stdin, end = sys.stdout, sys.stdin, os._exit
+import fgbg_zoo
+threads = [threading.Thread(target=fgbg_zoo.list_models) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(sys.stdout is out, sys.stdin is stdin, os._exit is end, "MINE" in os.environ, fgbg_zoo.list_models("good*"))
+"""
+    done = run(site, "-c", code)
+    assert done.stdout == "True True True False ['good-any']\n"
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_command_line_without_a_stream(tmp_path, closed):
+    command = f"exec {closed}>&-; exec {sys.executable} -m fgbg_zoo list --json"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+    assert closed == "1" or json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("limit", ["soon", "0", "-1", "nan", "inf"])
