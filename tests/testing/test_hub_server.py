@@ -292,7 +292,7 @@ def test_large_files_go_to_the_storage_and_come_from_it(lfs: HubServer) -> None:
     assert ask(f"http://{upload.netloc}", "PUT", upload.path, b"other", token="").status == 400
     assert ask(f"http://{upload.netloc}", "PUT", upload.path, data, token="").status == 200
     assert ask(lfs, "POST", verify.path, batch["objects"][0]).status == 200
-    assert ask(lfs, "POST", "/lab/m.git/info/lfs/objects/batch", batch).json["objects"][0]["actions"] == {}
+    assert "actions" not in ask(lfs, "POST", "/lab/m.git/info/lfs/objects/batch", batch).json["objects"][0]
     commit = push(lfs, "lab/m", point).json["commitOid"]
 
     head = ask(lfs, "HEAD", "/lab/m/resolve/main/w.safetensors")
