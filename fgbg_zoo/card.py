@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 README: Final = "README.md"
+SAMPLES: Final = "samples.png"
+"""The picture that is drawn when a snapshot is published without one."""
 
 _BEGIN: Final = "<!-- made by fgbg-zoo: what is between these two lines is written anew -->"
 _END: Final = "<!-- end of what fgbg-zoo made; what follows is yours -->"
@@ -204,8 +206,13 @@ def _use(facts: Facts) -> str:
 def _pictures(facts: Facts) -> str:
     if not facts.pictures:
         return ""
-    shown = "\n\n".join(f"![{name}]({name})" for name in facts.pictures)
-    return f"## Samples\n\nNothing is selected.\n\n{shown}"
+    shown = [f"![{name}]({name})" for name in facts.pictures]
+    if SAMPLES in facts.pictures:
+        shown.append(
+            "*Nothing is selected. What is generated, from above: background, foreground, mask, composite. Of embedded "
+            "scenes: picture, true mask, found mask.*"
+        )
+    return "\n\n".join(["## Samples", *shown])
 
 
 def _results(facts: Facts) -> str:

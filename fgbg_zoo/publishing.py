@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from safetensors import safe_open
 
 from fgbg_zoo.access import Access
 from fgbg_zoo.access import check_repository
 from fgbg_zoo.card import README
+from fgbg_zoo.card import SAMPLES
 from fgbg_zoo.card import Facts
 from fgbg_zoo.card import model_card
 from fgbg_zoo.errors import UsageError
@@ -36,8 +36,6 @@ from fgbg_zoo.storing import store
 from fgbg_zoo.weights import folder_of
 from fgbg_zoo.weights import load
 from fgbg_zoo.weights import save
-
-SAMPLES: Final = "samples.png"
 
 
 def push(
