@@ -54,6 +54,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
 _REQUIRED: Final = ("method", "architecture")
 _LONGEST_NAME: Final = 200
 _MOST_SHARDS: Final = 1000
+_LARGEST_SIDE: Final = 8192
 _LARGEST_JSON: Final = 16 * 2**20
 
 
@@ -146,6 +147,11 @@ def _check_sections(config: dict[str, Any], path: Path) -> None:
             raise SnapshotError(
                 f"{path} gives a {name} that is no name: {_LONGEST_NAME} printable characters are the most."
             )
+    size = config["preprocessing"].get("size", 1)
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _LARGEST_SIDE:
+        raise SnapshotError(
+            f"{path} gives pictures a side of {str(size)[:20]} pixels; 1 to {_LARGEST_SIDE} are sensible."
+        )
     if not is_seal(config[SEAL]):
         raise SnapshotError(f'{path} has a section "{SEAL}" that is no list of hashes; get the snapshot again.')
 

@@ -332,8 +332,7 @@ def _described(spec: ModelSpec, network: nn.Module, config: Mapping[str, Any]) -
     found = parts(network)
     generator = found.get("generate")
     inputs = generator.inputs if isinstance(generator, Generator) else ()
-    size = config["preprocessing"].get("size")
-    resolution = size if isinstance(size, int) else spec.resolution
+    resolution = config["preprocessing"].get("size", spec.resolution)
     return replace(spec, capabilities=tuple(sorted(found, reverse=True)), inputs=inputs, resolution=resolution)
 
 

@@ -90,6 +90,8 @@ def test_shards_are_sealed_with_their_index(tmp_path):
         ({"surprise": 1}, r"sections that no snapshot has \(surprise\)"),
         ({"model": "a\nb"}, "a model that is no name"),
         ({"license": "x" * 300}, "a license that is no name"),
+        ({"preprocessing": {"size": 10**6}}, "a side of 1000000 pixels"),
+        ({"preprocessing": {"size": True}}, "a side of True pixels"),
         ({"architecture": {"width": 2, "widht": 3}}, "'widht'"),
         ({"architecture": {"width": 2.5}}, "width: Input should be a valid integer"),
         ({"architecture": {"width": "/etc/passwd"}}, "'/etc/passwd', which is a path or an address"),
