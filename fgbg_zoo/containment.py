@@ -51,8 +51,11 @@ class _Stopped(SystemExit):
     """Raised within a thread that took too long; threads end silently with it."""
 
 
-class _Guest(threading.Thread):
-    """A thread that keeps what its call gave or raised. It is a daemon: one that hangs must not keep Python alive."""
+class Guest(threading.Thread):
+    """A plugin's thread: it keeps what its call gave or raised.
+
+    It is a daemon: one that hangs must not keep Python alive.
+    """
 
     def __init__(self, call: Callable[[], Any]) -> None:
         super().__init__(name="fgbg_zoo-plugin", daemon=True)
@@ -61,6 +64,7 @@ class _Guest(threading.Thread):
         self.error: BaseException | None = None
 
     def run(self) -> None:
+        """Make the call."""
         try:
             self.result = self.call()
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the plugin's own here
@@ -85,7 +89,7 @@ def time_limit() -> float:
 
 def is_contained() -> bool:
     """Whether this is a plugin's code, called by `contained`."""
-    return isinstance(threading.current_thread(), _Guest)
+    return isinstance(threading.current_thread(), Guest)
 
 
 def contained(call: Callable[[], Result], seconds: float | None) -> Result:
@@ -109,7 +113,7 @@ def _called(call: Callable[[], Result]) -> Result:
 
 
 def _in_time(call: Callable[[], Result], seconds: float) -> Result:
-    guest = _Guest(call)
+    guest = Guest(call)
     try:
         guest.start()
         guest.join(seconds)
@@ -124,7 +128,7 @@ def _in_time(call: Callable[[], Result], seconds: float) -> Result:
     return guest.result  # type: ignore[no-any-return]
 
 
-def _stop(guest: _Guest) -> None:
+def _stop(guest: Guest) -> None:
     """Raise in another thread, so that one that loops ends and one that sleeps does nothing more when it wakes.
 
     Not while it imports somebody else's module, which everybody else would then find half made: torch cannot be

@@ -26,10 +26,18 @@ from typing import Self
 
 _REPORT, _TRACE, _OUT, _ERR = "report", "trace", "out", "err"
 _POLL: Final = 0.02
-_GRACE: Final = 5.0
+GRACE: Final = 5.0
+"""The seconds that a child has to end itself after its time is up, and to write down where it was."""
+_ZOO: Final = Path(__file__).parents[1]
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in')
 
 Event = dict[str, Any]
+
+
+def is_foreign(file: str) -> bool:
+    """Whether a file of a trace is neither Python's own nor the zoo's."""
+    own = file.startswith(("<frozen", sysconfig.get_path("stdlib"))) and "-packages" not in file
+    return not own and not Path(file).is_relative_to(_ZOO)
 
 
 class Report:
@@ -67,6 +75,7 @@ class Child:
     def __init__(self, module: str, *arguments: str, environment: Mapping[str, str | None] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fgbg_zoo-", ignore_cleanup_errors=True)
         self._seen = 0
+        self._given_up = False
         self.path = Path(self._folder.name)
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(item or os.getcwd() for item in sys.path)}
         variables |= {name: value for name, value in (environment or {}).items() if value is not None}
@@ -101,7 +110,8 @@ class Child:
                 yield event
             if ended:
                 return
-            if time.monotonic() - last > patience + _GRACE:
+            if time.monotonic() - last > patience + GRACE:
+                self._given_up = True
                 self.stop()
             time.sleep(_POLL)
 
@@ -127,7 +137,7 @@ class Child:
     @property
     def timed_out(self) -> bool:
         """Whether it ended itself because it took too long, or had to be ended."""
-        return self._trace().startswith("Timeout") or "\nTimeout (" in self._trace()
+        return self._given_up or self._trace().startswith("Timeout") or "\nTimeout (" in self._trace()
 
     def ending(self) -> str:
         """How it ended, as the end of a sentence."""
@@ -143,11 +153,9 @@ class Child:
         blocks = re.split(r"\n(?=(?:Current t|T)hread )", self._trace())
         current = [block for block in blocks if block.startswith("Current")]
         ours = [block for block in blocks if any(module in block for module in modules)]
-        standard = sysconfig.get_path("stdlib")
         for block in current or ours or blocks:
             for file, line in _FRAME.findall(block):
-                foreign = not file.startswith(standard) or "-packages" in file
-                if foreign and not file.startswith("<frozen") and not file.endswith(modules):
+                if is_foreign(file):
                     return f"{file}, line {line}"
         return ""
 

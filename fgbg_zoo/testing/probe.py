@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
@@ -23,10 +24,12 @@ from typing import Any
 from typing import Final
 
 from fgbg_zoo import hookspecs
+from fgbg_zoo.containment import Guest
 from fgbg_zoo.discovery import Incompatible
 from fgbg_zoo.discovery import Loading
 from fgbg_zoo.discovery import new_manager
 from fgbg_zoo.testing.children import Report
+from fgbg_zoo.testing.children import is_foreign
 
 HEAVY: Final = frozenset(
     {
@@ -130,11 +133,10 @@ def _load(point: EntryPoint, loading: Loading, report: Report) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line that an error passed, but for Python's own import and this module."""
+    """The innermost line that an error passed which is neither Python's own nor the zoo's."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    entries = [entry for entry in traceback.extract_tb(error.__traceback__) if "importlib" not in entry.filename]
-    entries = [entry for entry in entries if entry.filename != __file__]
+    entries = [entry for entry in traceback.extract_tb(error.__traceback__) if is_foreign(entry.filename)]
     return f"{entries[-1].filename}, line {entries[-1].lineno}" if entries else ""
 
 
@@ -146,14 +148,14 @@ def _main(folder: str, name: str, module: str, seconds: float) -> None:
     sys.meta_path.insert(0, _Watch(report, point.module.partition(".")[0]))
     before, threads = _State(), set(threading.enumerate())
     report.limit(seconds)
-    guest = threading.Thread(target=_load, args=(point, loading, report), name="fgbg_zoo-plugin")  # as the zoo does
+    guest = Guest(partial(_load, point, loading, report))  # a thread such as the zoo would load it in
     guest.start()
     guest.join()
     left = [thread.name for thread in threading.enumerate() if thread not in threads and thread is not guest]
     try:
         changes = _State().changes(before)
-    except OSError as error:  # a folder that is gone
-        changes = {"folder": str(error), "variables": [], "state": []}
+    except OSError:
+        changes = {"folder": "one that is gone", "variables": [], "state": []}
     report.event("after", threads=left, **changes)
     report.end()
 

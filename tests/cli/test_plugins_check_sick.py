@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from fgbg_zoo.discovery import installed
+from fgbg_zoo.testing import children
 from fgbg_zoo.testing.distributions import write_distribution
 from fgbg_zoo.testing.probing import probe
 
@@ -40,6 +41,12 @@ SICK = {
     "spinning": Sick("while True:\n    pass", HANGS, "its import took longer than 0.7 s (…", False),
     "stuck": Sick(  # with Python's lock held, so that nothing else in its process runs
         "import ctypes\nctypes.PyDLL(None).sleep(60)", HANGS, "its import took longer than 0.7 s (…, line 2)", False
+    ),
+    "deaf": Sick(  # it turns off what would end it from within
+        "import faulthandler\nfaulthandler.cancel_dump_traceback_later()\nwhile True:\n    pass",
+        HANGS,
+        "its import took longer than 0.7 s",
+        False,
     ),
     "waiting": Sick(
         f"{HEAD}@hookimpl\ndef fgbg_zoo_models():\n    import threading\n    threading.Event().wait()\n    yield",
@@ -82,6 +89,24 @@ SICK = {
         False,
     ),
     "torn": Sick("\ndef", "is imported without an error", "its import raises SyntaxError: invalid syntax", False),
+    "parsing": Sick(  # the line is the plugin's, not one within Python
+        "import json\n\njson.loads('{')",
+        "is imported without an error",
+        "its import raises JSONDecodeError: …, line 3)",
+        False,
+    ),
+    "signalling": Sick(
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)",
+        "is imported without an error",
+        "its import raises ValueError: signal only works in main thread",
+        False,
+    ),
+    "asking": Sick(
+        f"import fgbg_zoo\nfgbg_zoo.list_models()\n{GOOD}",
+        "is imported without an error",
+        "its import raises PluginError: a plugin must not ask the zoo what there is…sick_asking.py, line 2)",
+        False,
+    ),
     "newer": Sick(
         "FGBG_ZOO_API = 2", "is written for this interface", "its module is written for interface 2; this is", False
     ),
@@ -173,6 +198,7 @@ def assert_said(reason, sick):
 def test_each_is_told_apart(site, name, monkeypatch):
     sick = SICK[name]
     monkeypatch.setenv("FGBG_ZOO_PLUGIN_TIMEOUT", LIMIT)
+    monkeypatch.setattr(children, "GRACE", 0.5)
     monkeypatch.syspath_prepend(site)
     (entry,) = [entry for entry in installed() if entry.name == name]
     found, loaded = probe(entry)
