@@ -69,7 +69,7 @@ class Fault:
     * ``move``: the branch ``ref`` gets another commit as soon as the right answer was given.
 
     ``cut``, ``reset`` and ``wrong-hash`` happen to the contents of files alone, ``wrong-size`` to those and to the
-    metadata that ``HEAD`` gives: other requests are none of theirs.
+    metadata that ``HEAD`` gives, ``move`` to requests about a repository: other ones are none of theirs.
 
     Attributes:
         kind: what goes wrong.
@@ -124,13 +124,13 @@ class Fault:
             return answer
         return replace(answer, headers={**answer.headers, "Retry-After": str(self.retry_after)})
 
-    def fits(self, method: str, answer: Answer) -> bool:
+    def fits(self, received: Received, answer: Answer) -> bool:
         """Whether it can happen to a right answer."""
         if self.kind in ("cut", "reset", "wrong-hash"):
-            return method == "GET" and answer.is_file and bool(answer.body)
+            return received.method == "GET" and answer.is_file and bool(answer.body)
         if self.kind == "wrong-size":
             return answer.is_file or "X-Linked-Size" in answer.headers
-        return self.kind != "move" or answer.status < 400
+        return self.kind != "move" or (answer.status < 400 and bool(_repository(received)))
 
     def place(self, body: bytes) -> int:
         """Where in a body it happens."""
@@ -151,13 +151,18 @@ class Fault:
 
     def move(self, received: Received, contents: Contents) -> None:
         """Make another commit in the repository that a request was about."""
-        found = re.match(r"(?:/api/models)?/([^/]+/[^/]+)", urlsplit(received.target).path)
-        repository = contents.repositories.get(unquote(found[1])) if found else None
-        if repository is None:
-            return
+        if (repository := contents.repositories.get(_repository(received))) is None:
+            return  # the request was to delete it
         before = repository.commits.get(repository.refs.get(self.ref, ""), {})
         files = {**before, f"moved-{len(repository.commits)}": b""} if self.files is None else contents.put(self.files)
         repository.commit(files, self.ref, title="Move")
+
+
+def _repository(received: Received) -> str:
+    """The name of the repository that a request is about, or nothing."""
+    path = urlsplit(received.target).path
+    found = re.match(r"(?:/api/models|/_objects/[0-9a-f]{64})?/((?!api/|_objects/)[^/]+/[^/]+?)(?:\.git)?(?:/|$)", path)
+    return unquote(found[1]) if found else ""
 
 
 @dataclass
@@ -211,7 +216,7 @@ class Faults:
                 fault = injected.fault
                 if (fault.refusal() is None) == (answer is None) or injected.spent or not fault.concerns(received):
                     continue
-                if answer is not None and not fault.fits(received.method, answer):
+                if answer is not None and not fault.fits(received, answer):
                     continue
                 injected.seen += 1
                 if injected.seen > fault.skip:

@@ -139,11 +139,11 @@ class Request:
         return not repository.private or (token is not None and token.private)
 
     def repository(self, repo_id: str) -> Repository:
-        """A repository that the sender may read; without a token, one that is not there is like one that is private."""
+        """A repository that the sender may read; one that is private is for others as if it were not there."""
         found = self.hub.repositories.get(repo_id)
         if found is not None and self.may_see(found):
             return found
-        if found is not None and self.token is None:
+        if self.token is None:  # it might be there for somebody
             raise Refusal(401, "RepoNotFound", "Invalid username or password.")
         raise Refusal(404, "RepoNotFound", "Repository not found")
 

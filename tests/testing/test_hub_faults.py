@@ -136,11 +136,18 @@ def test_a_branch_that_moves_between_two_requests(hub: HubServer) -> None:
     assert head.headers["X-Repo-Commit"] == first
     assert moved.body == b"moved"
     assert len(hub.contents.repositories["lab/m"].commits) == 3
-    with hub.failing(Fault("move", path="/api/models/*")):
+    with hub.failing(Fault("move")) as move:
+        assert ask(hub, "GET", "/api/whoami-v2").status == 200
+        assert ask(hub, "GET", "/api/models").status == 200
+        assert move.applied == 0
         told = ask(hub, "GET", "/api/models/lab/m").json["sha"]
     second = ask(hub, "GET", "/api/models/lab/m").json
     assert second["sha"] != told
     assert len(second["siblings"]) == 2
+    if hub.contents.lfs:
+        with hub.failing(Fault("move", path="/_objects/*")):
+            assert fetch(hub).body == b"moved"
+        assert ask(hub, "GET", "/api/models/lab/m").json["sha"] != second["sha"]
 
 
 def test_a_fault_is_for_some_requests_and_some_times(hub: HubServer) -> None:

@@ -352,6 +352,8 @@ def test_what_is_not_there(hub: HubServer, target: str, code: str) -> None:
     reply = ask(hub, "GET", target)
     assert (reply.status, reply.code) == (404, code)
     assert reply.headers.get("X-Repo-Commit") == (commit if code == "EntryNotFound" else None)
+    if code == "RepoNotFound":
+        assert (ask(hub, "GET", target, token="").status, ask(hub, "GET", target, token=STRANGER).status) == (401, 404)
 
 
 def test_another_server_on_the_folder_goes_on(tmp_path: Path) -> None:
