@@ -35,7 +35,8 @@ JSON = st.recursive(
 
 def used_files(folder: Path) -> list[Path]:
     """What `load` reads, in a fixed order."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    read = (path for path in folder.iterdir() if path.name != "results.json")
+    return sorted(path for path in read if path.suffix in (".json", ".safetensors"))
 
 
 def weight_files(folder: Path) -> list[Path]:
