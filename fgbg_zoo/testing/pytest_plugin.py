@@ -1,10 +1,11 @@
-"""Fixtures for the tests of plugins; pytest finds them wherever the zoo is installed.
+"""Fixtures for the tests of plugins, and the subjects of `PluginContract`; pytest finds this wherever the zoo is.
 
-Light: this module is imported by every run of pytest beside the zoo, so it imports the zoo in its fixtures only.
+Light: this module is imported by every run of pytest beside the zoo, so it imports the zoo in its functions only.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from types import ModuleType
@@ -14,8 +15,28 @@ import pytest
 
 if TYPE_CHECKING:
     from fgbg_zoo.discovery import Spec
+    from fgbg_zoo.interfaces import Model
     from fgbg_zoo.spec import PluginInfo
     from fgbg_zoo.testing.manager import PluginManager
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of a `fgbg_zoo.testing.suite.PluginContract` what they are about: the plugin's specs."""
+    suite = sys.modules.get("fgbg_zoo.testing.suite")  # a test that subclasses it has imported it
+    if suite is not None and metafunc.cls is not None and issubclass(metafunc.cls, suite.PluginContract):
+        metafunc.cls.parametrize(metafunc)
+
+
+@pytest.fixture(scope="class")
+def contract_model(request: pytest.FixtureRequest) -> Model:
+    """The model that a test of the contract is about, on the CPU in fp32, loaded once for all of them."""
+    from fgbg_zoo.errors import NotAvailableError
+
+    try:
+        model: Model = request.cls.load(request.param, device="cpu")
+        return model
+    except NotAvailableError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

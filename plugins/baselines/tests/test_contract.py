@@ -1,20 +1,13 @@
 """The zoo's contract, kept by the baselines."""
 
-import pytest
 import torch
 
 import fgbg_zoo
-from fgbg_zoo.testing.contract import assert_reloads
-from fgbg_zoo.testing.contract import assert_segmenter
+from fgbg_zoo.testing.suite import PluginContract
 
 
-@pytest.mark.parametrize("name", ["mean-mask", "grabcut", "colour-distance"])
-def test_the_baselines_keep_it(name: str) -> None:
-    assert_segmenter(name)
-
-
-def test_the_mean_mask_is_the_same_after_saving_and_loading() -> None:
-    assert_reloads("mean-mask")
+class TestContract(PluginContract):
+    plugin = "baselines"
 
 
 def test_what_differs_in_colour_from_the_border_is_foreground() -> None:

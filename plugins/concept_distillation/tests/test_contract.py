@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from fgbg_zoo_concept_distillation.concepts import concept_of
 from fgbg_zoo_concept_distillation.concepts import recognise
 
 import fgbg_zoo
 from fgbg_zoo.benchmark.job.batches import segment
+from fgbg_zoo.interfaces import Model
 from fgbg_zoo.metrics import make_metric
-from fgbg_zoo.testing.contract import assert_generator
-from fgbg_zoo.testing.contract import assert_reloads
-from fgbg_zoo.testing.contract import assert_segmenter
+from fgbg_zoo.spec import ModelSpec
+from fgbg_zoo.testing.suite import PluginContract
 
 SCENES = "concept-distillation-scenes"
 
 
-@pytest.mark.parametrize("promise", [assert_segmenter, assert_generator, assert_reloads])
-def test_the_bundled_model_keeps_it(promise) -> None:
-    promise(SCENES)
+class TestContract(PluginContract):
+    plugin = "concept-distillation"
+
+    @classmethod
+    def load(cls, spec: ModelSpec, **how: Any) -> Model:
+        """The model with fewer noise levels, steps and words: the same computation, in less time."""
+        model = super().load(spec, **how)
+        a = model.network.architecture
+        fewer = {
+            "maps": {**a.maps.model_dump(mode="json"), "times": 2},
+            "refine": {**a.refine.model_dump(mode="json"), "steps": 2},
+            "concepts": a.concepts[:2],
+        }
+        model.network.architecture = type(a)(**{**a.model_dump(), **fewer})
+        model.config["architecture"] = {**model.config["architecture"], **fewer}
+        return model
+
+    @classmethod
+    def sizes(cls, spec: ModelSpec) -> Sequence[tuple[int, int]]:
+        """Those that all stages take: one that looks at latents refuses pictures smaller than a cell of them."""
+        sizes = super().sizes(spec)
+        return [size for size in sizes if min(size) > 1] if spec.segment_defaults else sizes
 
 
 def test_its_parts_are_small_enough_for_a_wheel() -> None:
@@ -31,7 +52,7 @@ def test_its_parts_are_small_enough_for_a_wheel() -> None:
 
 def test_each_stage_beats_the_one_before_it() -> None:
     scenes = fgbg_zoo.open_dataset("scenes", split="val", size=64)
-    samples = [scenes[index] for index in range(40)]
+    samples = [scenes[index] for index in range(20)]
     images = torch.stack([sample.image for sample in samples])
     truth = torch.stack([sample.mask for sample in samples if sample.mask is not None])
     found = {}
@@ -47,17 +68,17 @@ def test_each_stage_beats_the_one_before_it() -> None:
 
 def test_it_recognises_what_is_in_a_picture() -> None:
     scenes = fgbg_zoo.open_dataset("scenes", split="val", size=32)
-    samples = [scenes[index] for index in range(24)]
+    samples = [scenes[index] for index in range(16)]
     network = fgbg_zoo.load(SCENES, device="cpu").network
     known = network.architecture.concepts
     with torch.inference_mode():
         latents = network.pipeline.encode(torch.stack([sample.image for sample in samples]) * 2 - 1)
         seen = recognise(network.pipeline, latents, known)
     right = sum(word == concept_of(sample.caption, known) for word, sample in zip(seen, samples, strict=True))
-    assert right >= 18  # three by chance
+    assert right >= 12  # two by chance
 
 
 def test_its_generated_pictures_have_things_in_them() -> None:
-    layers = fgbg_zoo.load(SCENES, device="cpu").generate(8, seed=3)
+    layers = fgbg_zoo.load(SCENES, device="cpu").generate(4, seed=3)
     assert 0.05 < layers.mask.mean() < 0.5
     assert layers.mask.std(0).mean() > 0.1

@@ -7,17 +7,13 @@ import torch
 
 import fgbg_zoo
 from fgbg_zoo.metrics import make_metric
-from fgbg_zoo.testing.contract import assert_generator
-from fgbg_zoo.testing.contract import assert_reloads
-from fgbg_zoo.testing.contract import assert_segmenter
+from fgbg_zoo.testing.suite import PluginContract
 
 SCENES, PEOPLE = "ilgan-scenes", "ilgan-ccp"
 
 
-@pytest.mark.parametrize("model", [SCENES, PEOPLE])
-@pytest.mark.parametrize("promise", [assert_segmenter, assert_generator, assert_reloads])
-def test_the_bundled_models_keep_it(promise, model) -> None:
-    promise(model)
+class TestContract(PluginContract):
+    plugin = "ilgan"
 
 
 @pytest.mark.parametrize("model", [SCENES, PEOPLE])
