@@ -1,0 +1,181 @@
+"""One file of a Hub repository: from the cache or over the wire, tried again where that helps, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import RevisionNotFoundError
+
+from fgbg_zoo.access import Access
+from fgbg_zoo.errors import HubError
+from fgbg_zoo.errors import UsageError
+from fgbg_zoo.errors import WeightsNotFoundError
+
+_WAITS: Final = (0.5, 2.0)
+"""Seconds before each further try. The client tries again by itself what it can go on with, but not all."""
+
+
+class _Passing(Exception):
+    """A failure that may be gone at the next try; its text is the sentence."""
+
+
+def fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
+    """A file of a repository in the cache, downloaded if it is not there yet.
+
+    Args:
+        repo_id: the repository.
+        filename: the file's path in it.
+        revision: a branch, a tag or a full commit hash; at the last, nothing is asked for what is cached.
+        access: how to reach the Hub.
+
+    Raises:
+        EntryNotFoundError: the client's own, for a file that the Hub says is not there.
+        WeightsNotFoundError: for a repository or revision that does not exist, or a file that is not cached where the
+            Hub cannot or may not be asked.
+        HubError: if the Hub refuses or fails, or what arrives is not what it stated.
+    """
+    for wait in _WAITS:
+        try:
+            return _fetch_once(repo_id, filename, revision, access)
+        except _Passing:
+            time.sleep(wait)
+    try:
+        return _fetch_once(repo_id, filename, revision, access)
+    except _Passing as error:
+        raise HubError(str(error)) from error.__cause__
+
+
+def _fetch_once(repo_id: str, filename: str, revision: str, access: Access) -> Path:
+    pinned = _is_pinned(repo_id, filename, revision, access)
+    unreachable = "" if access.offline or pinned else access.unreachable()
+    try:
+        path = hf_hub_download(
+            repo_id,
+            filename,
+            revision=revision,
+            cache_dir=access.cache_dir,
+            local_files_only=access.local_files_only or bool(unreachable),
+            endpoint=access.endpoint,
+            token=access.token,
+            library_name="fgbg-zoo",
+        )
+    except HFValidationError as error:
+        raise UsageError(f"'{repo_id}' names no Hub repository ({error}).") from error
+    except GatedRepoError as error:
+        raise HubError(
+            f"Hub repository {repo_id} is gated: accept its terms at {access.address}/{repo_id}, then log in with "
+            "'hf auth login' or give token=."
+        ) from error
+    except RepositoryNotFoundError as error:
+        absent = f"here is no Hub repository {repo_id} at {access.address}{_or_private(error)}"
+        raise WeightsNotFoundError(f"T{absent}.", f"t{absent}") from error
+    except RevisionNotFoundError as error:
+        raise WeightsNotFoundError(
+            f"Hub repository {repo_id} has no revision '{revision}'; try another or none."
+        ) from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        if access.offline:
+            why = f"{access.offline} forbids asking the Hub"
+        elif (refusal := _refusal(error)) is not None:
+            raise HubError(
+                f"{filename} of Hub repository {repo_id} was not fetched: {reason(refusal, access)}."
+            ) from error
+        else:
+            why = f"the Hub at {access.address} could not be reached ({unreachable or _cause(error)})"
+        raise WeightsNotFoundError(f"{filename} of {repo_id} at '{revision}' is not cached, and {why}.", why) from error
+    except EntryNotFoundError:
+        raise
+    except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
+        failure = _Passing if _may_pass(error) else HubError
+        raise failure(f"{filename} of Hub repository {repo_id} was not fetched: {reason(error, access)}.") from error
+    found = Path(os.path.abspath(path))
+    if not pinned and not _is_as_stated(found):
+        for part in {found, Path(os.path.realpath(found))}:
+            part.unlink(missing_ok=True)
+        raise _Passing(
+            f"{filename} of Hub repository {repo_id} arrived damaged: its hash is not the one that {access.address} "
+            "states. It was removed from the cache; try again."
+        )
+    return found
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may help: connections that broke, and what a server says when it is not well."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code >= 500
+    return not isinstance(error, OSError) or error.filename is None  # a file that cannot be written stays so
+
+
+def _is_as_stated(path: Path) -> bool:
+    """Whether a cached file has the hash that the Hub stated, by which the cache names it where it can.
+
+    That is a sha256 for a large file, and what git calls it for a small one.
+    """
+    stated = Path(os.path.realpath(path)).name
+    with open(path, "rb") as file:
+        if re.fullmatch("[0-9a-f]{64}", stated):
+            return hashlib.file_digest(file, "sha256").hexdigest() == stated
+        if re.fullmatch("[0-9a-f]{40}", stated):
+            digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+            return digest.hexdigest() == stated
+    return True
+
+
+def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bool:
+    """Whether a file is cached at a full commit hash, so that nothing need be asked."""
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        return False
+    cached = try_to_load_from_cache(repo_id, filename, cache_dir=access.cache_dir, revision=revision)
+    return isinstance(cached, str)
+
+
+def _or_private(error: HfHubHTTPError) -> str:
+    refused = error.response.status_code in (401, 403)
+    return ", or it is private: log in with 'hf auth login' or give token=" if refused else ""
+
+
+def _refusal(error: BaseException) -> HfHubHTTPError | None:
+    """The Hub's answer that the client took for a reason to look into its cache alone, if there was one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, HfHubHTTPError):
+        cause = cause.__cause__
+    return cause
+
+
+def reason(error: Exception, access: Access) -> str:
+    """What went wrong, from the Hub's answer where there is one."""
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status in (401, 403):
+            return f"{access.address} refuses access ({status}); log in with 'hf auth login' or give token="
+        return f"{access.address} answered {status} ({error.server_message or error.response.reason_phrase})"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE=1 forbids asking the Hub"
+    if isinstance(error, OSError) and "Consistency check failed" in str(error):
+        return f"it arrived with another size than {access.address} states; try again"
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return f"{error.filename} cannot be written ({error.strerror})"
+    return f"{access.address} could not be reached or failed ({_cause(error)})"
+
+
+def _cause(error: BaseException) -> str:
+    """The first error of a chain, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
