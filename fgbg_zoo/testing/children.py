@@ -45,11 +45,17 @@ class Report:
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
+        self._parent = os.getppid()
         self._trace = (self.folder / _TRACE).open("w")
         faulthandler.enable(self._trace)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Tell the parent; the file is opened for each line, as a plugin may close whatever is open."""
+        """Tell the parent, or end where there is none any more.
+
+        The file is opened for each line, as a plugin may close whatever is open.
+        """
+        if os.getppid() != self._parent:
+            os._exit(1)
         with (self.folder / _REPORT).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, **values}, default=str) + "\n")
 
