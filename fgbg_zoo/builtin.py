@@ -110,5 +110,6 @@ def fgbg_zoo_commands() -> Iterable[CommandSpec]:
         ("pull", "fgbg_zoo.cli.pull:pull", "Bring weights into the Hub's cache, for a machine without a network."),
         ("card", "fgbg_zoo.cli.push:card", "Print the card that a model has on the Hub."),
         ("plugins", "fgbg_zoo.cli.plugins:app", "List plugins and how they fared, or check one."),
+        ("plugin", "fgbg_zoo.cli.plugin:app", "Begin a plugin of your own."),
     ):
         yield CommandSpec(name=name, target=target, help=text)
