@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -191,10 +194,39 @@ def test_a_budget_stops_before_memory_is_taken_and_before_the_parts_are_many(dev
 
 
 def test_what_another_thread_builds_is_not_counted():
-    import threading
-
     with Budget(1, 4):
         thread = threading.Thread(target=lambda: nn.ModuleList(nn.Identity() for _ in range(5000)))
         thread.start()
         thread.join()
         nn.Identity()
+
+
+WATCHED = """
+import sys, torch, fgbg_zoo
+
+seen = []
+refused = ("pickle.find_class", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "exec")
+
+def watch(event, arguments):
+    if event in refused or (event == "open" and str(arguments[0]).endswith((".py", ".pyc", ".bin"))):
+        seen.append((event, str(arguments[0])[:99]))
+
+def use():
+    fgbg_zoo.load(sys.argv[1], device="cpu").segment(torch.zeros(1, 3, 8, 8))
+
+use()  # what the zoo itself imports is imported now
+sys.addaudithook(watch)
+use()
+print(seen)
+"""
+
+
+def test_nothing_is_unpickled_run_or_asked_for(toy, tmp_path):
+    """What Python itself reports of a load, in a process of its own: its hooks stay for good."""
+    folder = snapshot(tmp_path / "s")
+    for name in ("model.py", "__init__.py", "modeling.py", "pytorch_model.bin"):
+        (folder / name).write_text("raise SystemExit('imported')")
+    environment = {**os.environ, "PYTHONPATH": str(toy), "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", WATCHED, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+    assert done.stdout == "[]\n", done.stdout + done.stderr

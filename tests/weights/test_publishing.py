@@ -1,0 +1,94 @@
+"""What is published of a snapshot: which files, in how many pieces, with what card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import fgbg_zoo
+from fgbg_zoo import registry
+from fgbg_zoo.publishing import prepared
+from fgbg_zoo.samples import draw_samples
+from fgbg_zoo.snapshot import write_snapshot
+
+
+def snapshot(folder: Path, **changes: object) -> Path:
+    torch.manual_seed(0)
+    network = registry.resolve("toy_nets.nets:Net", "toy")(3)
+    keywords = {"method": "toy-net", "architecture": {"width": 3}, "license": "MIT", **changes}
+    return write_snapshot(folder, network, **keywords)
+
+
+def published(folder: Path, out: Path, **options: object) -> dict[str, bytes]:
+    model = fgbg_zoo.load(folder, device="cpu")
+    with prepared(model, folder, "lab/it", **options) as files:
+        out.mkdir()
+        for name, path in files.items():
+            shutil.copy(path, out / name)
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_only_a_snapshot_s_files_go_and_the_folder_stays_as_it_is(tmp_path):
+    folder = snapshot(tmp_path / "s")
+    (folder / ".env").write_text("SECRET=1")
+    (folder / "deep").mkdir()
+    (folder / "LICENSE").write_text("words")
+    before = {path.name for path in folder.iterdir()}
+    files = published(folder, tmp_path / "out")
+    assert sorted(files) == ["LICENSE", "README.md", "config.json", "model.safetensors", "samples.png"]
+    assert {path.name for path in folder.iterdir()} == before
+
+
+def test_large_weights_go_in_shards_that_load(tmp_path):
+    folder = snapshot(tmp_path / "s")
+    files = published(folder, tmp_path / "out", shard_bytes=200, samples=False)
+    assert "model.safetensors" not in files
+    assert sum(name.endswith(".safetensors") for name in files) > 1
+    again = fgbg_zoo.load(tmp_path / "out", device="cpu")
+    expected = fgbg_zoo.load(folder, device="cpu").network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in again.network.state_dict().items())
+
+
+def test_own_pictures_are_shown_instead_of_samples(tmp_path):
+    folder = snapshot(tmp_path / "s")
+    (folder / "mine.png").write_bytes(b"\x89PNG")
+    files = published(folder, tmp_path / "out")
+    assert "samples.png" not in files
+    assert "![mine.png](mine.png)" in files["README.md"].decode()
+
+
+def test_a_model_of_other_data_shows_no_scenes(tmp_path):
+    model = fgbg_zoo.load(snapshot(tmp_path / "s", dataset="street"), device="cpu")
+    assert draw_samples(model) is None
+    pair = registry.resolve("toy_nets.nets:Pair", "toy")()
+    folder = write_snapshot(tmp_path / "p", pair, method="toy-pair", architecture={}, dataset="street")
+    assert draw_samples(fgbg_zoo.load(folder, device="cpu")) is None  # it would need pictures of streets
+
+
+@pytest.mark.parametrize(
+    ("license", "matter"),
+    [
+        ("Apache-2.0", {"license": "apache-2.0"}),
+        ("A licence of my own", {"license": "other", "license_name": "a-licence-of-my-own"}),
+        ("", {}),
+    ],
+)
+def test_the_licence_in_the_front_matter(tmp_path, license, matter):
+    text = published(snapshot(tmp_path / "s", license=license), tmp_path / "out", samples=False)["README.md"].decode()
+    front = yaml.safe_load(text.split("---")[1])
+    assert {name: value for name, value in front.items() if name.startswith("license")} == matter
+    assert f"Weights: {license or 'not stated'}." in text
+
+
+def test_the_training_is_told_with_its_command_and_long_settings_folded(tmp_path):
+    training = {"command": "fgbg-zoo train toy-net -o OUT", "seed": 3, "settings": {f"key{n}": n for n in range(99)}}
+    text = published(snapshot(tmp_path / "s", training=training), tmp_path / "out", samples=False)["README.md"].decode()
+    assert "## Training\n\n```sh\nfgbg-zoo train toy-net -o OUT\n```" in text
+    assert "| seed | 3 |" in text
+    block = text.split("<details><summary>settings</summary>\n\n```json\n")[1].split("```")[0]
+    assert json.loads(block) == training["settings"]
