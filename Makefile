@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: benchmark test test-slow lint format docs build clean help
+.PHONY: benchmark test test-slow guide lint format docs build clean help
 
 help:  ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,9 @@ test: $(READY)  ## Run the tests, all but the slow and the GPU ones.
 
 test-slow: $(READY)  ## Run the slow tests.
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+guide: $(READY)  ## Follow the plugin guide in an environment of its own, from the wheels.
+	@$(BIN)/python -m pytest -m 'slow or not slow' tests/e2e/test_guide.py $(ARGS)
 
 lint: $(READY)  ## Check style and types.
 	@$(BIN)/ruff check .
