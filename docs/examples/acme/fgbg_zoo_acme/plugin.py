@@ -30,6 +30,7 @@ def fgbg_zoo_models():
         dataset="discs",
         capabilities=("segment",),
         license="Apache-2.0",
+        description="bright discs stand out of their border",
         config={"threshold": 0.25},  # no weights: these are the keywords of BorderColour
     )
 
