@@ -26,7 +26,7 @@ AnyModel = str | ModelSpec | Model
 TOLERANCE = 1e-4
 """How much a probability may change with the rest of its batch: other shapes are summed in another order."""
 
-HALF_TOLERANCE = 0.05
+HALF_TOLERANCE = 0.02
 """How much values may change, in the mean over all pixels, in half precision or on another device."""
 
 
