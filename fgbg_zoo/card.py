@@ -16,6 +16,7 @@ import yaml
 
 from fgbg_zoo import registry
 from fgbg_zoo.errors import UnknownMethodError
+from fgbg_zoo.errors import printable
 from fgbg_zoo.scores import Score
 from fgbg_zoo.spec import MethodSpec
 
@@ -233,7 +234,7 @@ def _results(facts: Facts) -> str:
 def _training(config: Mapping[str, Any]) -> str:
     training = dict(config["training"])
     command = training.pop("command", "")
-    shown = f"```sh\n{command}\n```" if isinstance(command, str) and command else ""
+    shown = f"```sh\n{printable(command)}\n```" if isinstance(command, str) and command else ""
     table = _table("", training)
     parts = [part for part in (shown, table) if part]
     return "\n\n".join(["## Training", *parts]) if parts else ""

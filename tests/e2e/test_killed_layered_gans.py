@@ -70,6 +70,7 @@ def undisturbed(trainings: Trainings, tmp_path_factory: pytest.TempPathFactory) 
 def outcome(method: str, out: Path) -> dict[str, Any]:
     """All that the training is: its snapshot, and of each stage its log, its sample grids and what it chose among."""
     config = json.loads((out / "snapshot" / "config.json").read_text())
+    del config["sha256"]["config.json"]  # of a file that says how long it took
     for name in ("hours", "commit"):  # somebody may edit the checkout while this runs
         del config["training"][name]
     kinds = ("log.csv", "samples/*.png", "candidates/step-*", "chosen.safetensors")
