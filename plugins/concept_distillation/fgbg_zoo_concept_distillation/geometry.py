@@ -66,20 +66,23 @@ def to_canvas(images: Tensor, side: int, factor: int, geometry: Geometry = "lett
         images: (B,3,H,W) in [0,1].
         side: of the canvas, S.
         factor: pixels of a latent cell's side.
-        geometry: ``"letterbox"`` brings the longer side to S, and what is outside of the picture does not count;
-            ``"original"``, the authors', only makes larger pictures smaller, and counts the black around them.
+        geometry: ``"letterbox"`` brings the longer side to S, the shorter one to a cell at least, and what is outside
+            of the picture does not count; ``"original"``, the authors', only makes larger pictures smaller, and counts
+            the black around them.
 
     Raises:
-        InputError: for pictures that are smaller than a latent cell.
+        InputError: for pictures that are smaller than a latent cell and stay so.
     """
     h, w = images.shape[-2:]
-    if min(h, w) < factor:
+    if geometry == "original" and min(h, w) < factor:
         raise InputError(
-            f"Pictures of {h}x{w} pixels are smaller than a cell of the latents, {factor}x{factor}; give larger ones."
+            f"Pictures of {h}x{w} pixels are smaller than a cell of the latents, {factor}x{factor}; give larger ones, "
+            'or the geometry "letterbox".'
         )
     longest = max(h, w)
     ratio = side / longest if geometry == "letterbox" or longest > side else 1.0
-    box = max(1, round(h * ratio)), max(1, round(w * ratio))
+    least = factor if geometry == "letterbox" else 1
+    box = max(least, round(h * ratio)), max(least, round(w * ratio))
     fitted = images if box == (h, w) else resize(images, box)
     pictures = F.pad(fitted * 2 - 1, (0, side - box[1], 0, side - box[0]), value=-1.0)
     return Canvas(pictures, (box,) * len(images), ((h, w),) * len(images), geometry == "original")

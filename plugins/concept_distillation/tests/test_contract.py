@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,12 +34,6 @@ class TestContract(PluginContract):
         model.network.architecture = type(a)(**{**a.model_dump(), **fewer})
         model.config["architecture"] = {**model.config["architecture"], **fewer}
         return model
-
-    @classmethod
-    def sizes(cls, spec: ModelSpec) -> Sequence[tuple[int, int]]:
-        """Those that all stages take: one that looks at latents refuses pictures smaller than a cell of them."""
-        sizes = super().sizes(spec)
-        return [size for size in sizes if min(size) > 1] if spec.segment_defaults else sizes
 
 
 def test_its_parts_are_small_enough_for_a_wheel() -> None:

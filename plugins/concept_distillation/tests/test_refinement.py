@@ -128,6 +128,13 @@ def test_a_mask_of_the_left_half_is_the_left_half() -> None:
     assert (back[:, :, 41:] < 0.5).all()
 
 
-def test_pictures_smaller_than_a_cell_are_refused() -> None:
+def test_pictures_that_stay_smaller_than_a_cell_are_refused() -> None:
     with pytest.raises(InputError, match="7x40 pixels are smaller than a cell of the latents, 8x8"):
-        to_canvas(torch.rand(1, 3, 7, 40), 64, 8)
+        to_canvas(torch.rand(1, 3, 7, 40), 64, 8, "original")
+
+
+@pytest.mark.parametrize(("size", "box"), [((1, 1), (64, 64)), ((1, 300), (8, 64)), ((7, 40), (11, 64))])
+def test_others_are_enlarged(size, box) -> None:
+    canvas = to_canvas(torch.rand(1, 3, *size), 64, 8)
+    assert canvas.boxes == (box,)
+    assert canvas.back(torch.rand(1, 1, 8, 8))[0].shape == (1, *size)
