@@ -21,7 +21,7 @@ from fgbg_zoo.scores import RESULTS
 from fgbg_zoo.spec import ModelSpec
 
 _CORE: Final = Path(fgbg_zoo.__file__).parent
-_OUTSIDE_JOBS: Final = (_CORE / "cli", _CORE / "testing")
+_OUTSIDE_JOBS: Final = (_CORE / "cli", _CORE / "testing", _CORE / "scaffold")
 _CHUNK: Final = 1 << 20
 
 
