@@ -226,9 +226,9 @@ def _results(facts: Facts) -> str:
         for name, value in score.metrics.items():
             low_high = score.intervals.get(name)
             interval = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
-            lines.append(f"| {data} | {pictures} | `{name}` | {value:.4g} | {interval} |")
+            lines.append(f"| {_cell(data)} | {_cell(pictures)} | `{_cell(name)}` | {value:.4g} | {interval} |")
     commands = dict.fromkeys(score.command for score in facts.scores if score.command)
-    return "\n".join([*lines, "", *(f"Measured by `{command}`." for command in commands)]).strip()
+    return "\n".join([*lines, "", *(f"Measured by `{printable(command)}`." for command in commands)]).strip()
 
 
 def _training(config: Mapping[str, Any]) -> str:

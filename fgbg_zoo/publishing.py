@@ -17,12 +17,14 @@ from fgbg_zoo.card import README
 from fgbg_zoo.card import SAMPLES
 from fgbg_zoo.card import Facts
 from fgbg_zoo.card import model_card
+from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.files import output_errors
 from fgbg_zoo.hub import publish
 from fgbg_zoo.interfaces import Model
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import WEIGHTS
+from fgbg_zoo.reading import check_place
 from fgbg_zoo.scores import Score
 from fgbg_zoo.scores import read_scores
 from fgbg_zoo.scores import scores_of_run
@@ -118,6 +120,8 @@ def prepared(
         for path in sorted(folder.iterdir())
         if path.is_file() and any(fnmatchcase(path.name, pattern) for pattern in FILES)
     }
+    for path in files.values():  # or a link would publish what it leads to
+        check_place(path)
     with TemporaryDirectory() as scratch:
         made = Path(scratch)
         if WEIGHTS in files and files[WEIGHTS].stat().st_size > shard_bytes:
@@ -193,9 +197,19 @@ def card_of(
         scores = read_scores(folder) if folder else []
     if pictures is None:
         pictures = sorted(path.name for path in folder.glob("*.png")) if folder else []
-    previous = (folder / README) if folder else None
     facts = Facts.of(model.config, model.network, place=place, scores=scores, pictures=pictures)
-    return model_card(facts, previous=previous.read_text("utf-8") if previous and previous.is_file() else "")
+    return model_card(facts, previous=_card_in(folder) if folder else "")
+
+
+def _card_in(folder: Path) -> str:
+    path = folder / README
+    if not path.is_file():
+        return ""
+    check_place(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"{path} cannot be read as text ({error}); write it anew or remove it.") from error
 
 
 def _draw(model: Model, folder: Path) -> Path | None:

@@ -15,6 +15,7 @@ from fgbg_zoo import registry
 from fgbg_zoo.errors import DataError
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UnknownMetricError
+from fgbg_zoo.reading import read_json
 
 RESULTS: Final = "results.json"
 """The file of a snapshot that holds its scores; a snapshot need not have one."""
@@ -76,8 +77,8 @@ def read_scores(folder: Path) -> list[Score]:
     if not path.is_file():
         return []
     try:
-        return [_score(value) for value in json.loads(path.read_text(encoding="utf-8"))["results"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return [_score(value) for value in read_json(path)["results"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{path} holds no results ({type(error).__name__}: {error}); remove it.") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -25,6 +24,8 @@ from fgbg_zoo.errors import WeightsNotFoundError
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import INDEX
 from fgbg_zoo.locate import WEIGHTS
+from fgbg_zoo.reading import check_place
+from fgbg_zoo.reading import read_json
 from fgbg_zoo.scores import RESULTS
 from fgbg_zoo.sealing import SEAL
 from fgbg_zoo.sealing import file_hash
@@ -55,7 +56,6 @@ _REQUIRED: Final = ("method", "architecture")
 _LONGEST_NAME: Final = 200
 _MOST_SHARDS: Final = 1000
 _LARGEST_SIDE: Final = 8192
-_LARGEST_JSON: Final = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
         SnapshotError: if there is none, or the index is malformed or names files that are missing or elsewhere.
     """
     if (folder / WEIGHTS).is_file():
-        _check_place(folder / WEIGHTS)
+        check_place(folder / WEIGHTS)
         return {folder / WEIGHTS: None}
     if not (folder / INDEX).is_file():
         raise SnapshotError(f"{folder} holds no weights: neither {WEIGHTS} nor {INDEX}. Pickled weights are not read.")
@@ -171,7 +171,7 @@ def weight_files(folder: Path) -> dict[Path, frozenset[str] | None]:
     for name, keys in read_index(folder / INDEX).items():
         if not (folder / name).is_file():
             raise SnapshotError(f"{folder / INDEX} names {name}, which is not there; get the snapshot again.")
-        _check_place(folder / name)
+        check_place(folder / name)
         shards[folder / name] = keys
     return shards
 
@@ -204,44 +204,6 @@ def read_index(path: Path) -> dict[str, frozenset[str]]:
 def is_weight_file(name: str) -> bool:
     """Whether a file of a repository is a part of a snapshot's weights."""
     return "/" not in name and (name.endswith(".safetensors") or name == INDEX)
-
-
-def read_json(path: Path) -> Any:
-    """The value of a small JSON file of a snapshot.
-
-    Raises:
-        SnapshotError: if it cannot be read or lies elsewhere, is larger than such files are, no JSON, or ambiguous.
-    """
-    _check_place(path)
-    try:
-        if (size := path.stat().st_size) > _LARGEST_JSON:
-            raise SnapshotError(f"{path} has {size:,} bytes, and {_LARGEST_JSON:,} are the most that such a file has.")
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_once_each)
-    except OSError as error:
-        raise SnapshotError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-    except (ValueError, RecursionError) as error:
-        raise SnapshotError(f"{path} is not JSON ({str(error)[:_LONGEST_NAME]}); get the snapshot again.") from error
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a link that leads out of the snapshot; those of the Hub's cache lead to the repository's own blobs."""
-    folder, real = Path(os.path.realpath(path.parent)), Path(os.path.realpath(path))
-    blobs = folder.parent.parent / "blobs"
-    in_cache = folder.parent.name == "snapshots" and real.parent == blobs
-    if real.parent != folder and not in_cache:
-        raise SnapshotError(f"{path} is a link to {real}, which is not in the snapshot; copy the file instead.")
 
 
 def write_snapshot(

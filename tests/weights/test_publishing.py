@@ -12,6 +12,7 @@ import yaml
 
 import fgbg_zoo
 from fgbg_zoo import registry
+from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.publishing import prepared
 from fgbg_zoo.samples import draw_samples
 from fgbg_zoo.snapshot import write_snapshot
@@ -92,3 +93,35 @@ def test_the_training_is_told_with_its_command_and_long_settings_folded(tmp_path
     assert "| seed | 3 |" in text
     block = text.split("<details><summary>settings</summary>\n\n```json\n")[1].split("```")[0]
     assert json.loads(block) == training["settings"]
+
+
+@pytest.mark.parametrize("name", ["notes.png", "LICENSE", "README.md"])
+def test_no_link_publishes_what_it_leads_to(tmp_path, name):
+    folder = snapshot(tmp_path / "s")
+    secret = tmp_path / "id_rsa"
+    secret.write_text("a key")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(secret)
+    with pytest.raises(SnapshotError, match=f"{name} is a link to .*id_rsa"):
+        published(folder, tmp_path / "out")
+
+
+def test_a_card_that_is_no_text_and_results_that_are_none_are_said(tmp_path):
+    folder = snapshot(tmp_path / "s")
+    (folder / "README.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(SnapshotError, match=r"README\.md cannot be read as text"):
+        published(folder, tmp_path / "out", samples=False)
+    (folder / "README.md").unlink()
+    (folder / "results.json").write_text('{"results": [{"data": "a"}]}')
+    with pytest.raises(SnapshotError, match="holds no results"):
+        published(folder, tmp_path / "out", samples=False)
+
+
+def test_what_strangers_wrote_stays_within_its_cell(tmp_path):
+    folder = snapshot(tmp_path / "s")
+    score = {"data": "a|b\n# c", "split": "x", "size": 0, "pictures": 0, "metrics": {"m|n\n": 0.5}, "intervals": {}}
+    (folder / "results.json").write_text(json.dumps({"results": [{**score, "command": "run\n# d"}]}))
+    text = published(folder, tmp_path / "out", samples=False)["README.md"].decode()
+    assert "| `a\\|b # c` | x | `m\\|n ` | 0.5 |" in text
+    assert "\n# c" not in text
+    assert "\n# d" not in text
