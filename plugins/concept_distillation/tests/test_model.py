@@ -126,8 +126,7 @@ def test_what_cannot_be_asked_has_its_own_sentence(model) -> None:
         ask(concept="bird", seed=2**63)
     with pytest.raises(InputError, match=r"maps\.|times"):
         ask(concept="bird", times=60)
-    with pytest.raises(InputError, match="4x4 pixels are smaller than a cell of the latents"):
-        model.segment(torch.rand(1, 3, 4, 4), concept="bird", mode="preliminary")
+    assert model.segment(torch.rand(1, 3, 4, 4), concept="bird", mode="preliminary").shape == (1, 1, 4, 4)
 
 
 def test_a_model_of_any_words_wants_one_that_its_tokenizer_takes(pipeline) -> None:
