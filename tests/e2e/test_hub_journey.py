@@ -85,7 +85,8 @@ folder = write_snapshot("cub", model.network, **{{name: config[name] for name in
 fgbg_zoo.push(folder, fgbg_zoo.info("ilsgan-cub").hub_repo, samples=False)
 cub = fgbg_zoo.load("ilsgan-cub", device="cpu")
 said = [cub.spec.name, cub.config["dataset"], fgbg_zoo.info("ilsgan-cub").weights]
-data = [card.data.license, card.data.library_name, card.data.model_name]
+matter = card.data.to_dict()
+data = [matter["license"], matter["library_name"], card.data.model_name]
 say({{"version": version, "bundled": found("{MODEL}"), "url": url, "scores": scores, "text": card.text,
       "shapes": shapes, "data": data, "snippet": snippet,
       "cub": said, "same": found("ilsgan-cub") == found("{MODEL}")}})
