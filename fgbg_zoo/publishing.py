@@ -24,6 +24,7 @@ from fgbg_zoo.hub import publish
 from fgbg_zoo.interfaces import Model
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import WEIGHTS
+from fgbg_zoo.locate import is_snapshot
 from fgbg_zoo.reading import check_place
 from fgbg_zoo.scores import Score
 from fgbg_zoo.scores import read_scores
@@ -152,7 +153,10 @@ def card_for(name: str, repo_id: str | None = None, results: Path | None = None)
     """
     model = load(name, device="cpu")
     with TemporaryDirectory() as scratch:
-        folder = folder_of(name) or save(model, Path(scratch) / "snapshot")
+        folder = folder_of(name)
+        shared = folder and is_snapshot(folder) and read_config(folder)["model"] != model.config["model"]
+        if folder is None or shared:  # what was measured of another model that shares the weights is not its own
+            folder = save(model, Path(scratch) / "snapshot")
         place = f"hf:{repo_id}" if repo_id else name if name.startswith("hf:") else "path/to/this/folder"
         scores = None if results is None else scores_of_run(results, model.spec.name)
         return card_of(model, folder, place=place, scores=scores)

@@ -92,7 +92,7 @@ def load(
 def save(model: Model, folder: str | Path) -> Path:
     """Write a model as a snapshot that `load` takes; its tensors come back bit for bit at the same ``dtype``.
 
-    A model that shares another one's weights (``weights_of``) is written as that one, without its own defaults.
+    A model that shares another one's weights (``weights_of``) keeps its name, by which `load` finds its own defaults.
 
     Raises:
         OutputError: if it cannot be written; what was there stays.
@@ -221,7 +221,9 @@ def _from_spec(spec: ModelSpec, revision: str | None, access: Access) -> _Found:
         return _Found(spec, method, construct(_target(spec, method), spec.config, f"'{spec.name}'"), _config_of(spec))
     snapshot = _snapshot_of(spec, method, revision, access)
     _check_is(spec, snapshot)
-    return _Found(spec, method, restore(_target(spec, method), snapshot, method.texts), snapshot.config)
+    network = restore(_target(spec, method), snapshot, method.texts)
+    own_name = {"model": spec.name} if spec.weights_of else {}  # the snapshot has that of the model it is shared with
+    return _Found(spec, method, network, {**snapshot.config, **own_name})
 
 
 def _fetched(spec: ModelSpec, revision: str | None, access: Access) -> Path:
@@ -328,8 +330,11 @@ def _registered(config: Mapping[str, Any]) -> ModelSpec | None:
 
 
 def _described(spec: ModelSpec, network: nn.Module, config: Mapping[str, Any]) -> ModelSpec:
-    """The spec with what the network itself can do, and the size of pictures that its snapshot states."""
-    found = parts(network)
+    """The spec with what the network itself can do, and the size of pictures that its snapshot states.
+
+    One that shares another's weights does what it declares: it may be a part of what the network can do.
+    """
+    found = {name: part for name, part in parts(network).items() if not spec.weights_of or name in spec.capabilities}
     generator = found.get("generate")
     inputs = generator.inputs if isinstance(generator, Generator) else ()
     resolution = config["preprocessing"].get("size", spec.resolution)

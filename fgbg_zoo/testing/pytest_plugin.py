@@ -20,11 +20,24 @@ if TYPE_CHECKING:
     from fgbg_zoo.testing.manager import PluginManager
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known that `fgbg_zoo.testing.suite` sets."""
+    config.addinivalue_line("markers", "fgbg_zoo_nothing: of the contract, where a plugin declares nothing to try")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give the tests of a `fgbg_zoo.testing.suite.PluginContract` what they are about: the plugin's specs."""
     suite = sys.modules.get("fgbg_zoo.testing.suite")  # a test that subclasses it has imported it
     if suite is not None and metafunc.cls is not None and issubclass(metafunc.cls, suite.PluginContract):
         metafunc.cls.parametrize(metafunc)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of the contract that have no subject: a plugin without data sets has none of data sets."""
+    empty = [item for item in items if item.get_closest_marker("fgbg_zoo_nothing")]
+    if empty:
+        items[:] = [item for item in items if item not in empty]
+        config.hook.pytest_deselected(items=empty)
 
 
 @pytest.fixture(scope="class")

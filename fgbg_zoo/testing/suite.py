@@ -138,7 +138,7 @@ class PluginContract:
     def test_generate_options(self, contract_model: Model) -> None:
         generating.assert_generate_options(contract_model)
 
-    @needs(weights=True)
+    @needs()
     def test_save_and_load(self, contract_model: Model) -> None:
         contract.assert_reloads(contract_model)
 
@@ -169,8 +169,8 @@ class PluginContract:
         test = metafunc.function.__name__
         for name in [name for name in _SUBJECTS if name in metafunc.fixturenames]:
             values = [cls._param(test, *subject) for subject in _SUBJECTS[name](cls, metafunc)]
-            if not values:
-                values = [cls._param(test, "none", None, f"'{cls.plugin}' declares nothing to try here")]
+            if not values:  # the zoo's pytest plugin leaves such a test out
+                values = [pytest.param(None, id="none", marks=pytest.mark.fgbg_zoo_nothing)]
             loads = name == "contract_model"
             metafunc.parametrize(name, values, indirect=loads, scope="class" if loads else "function")
 
@@ -194,7 +194,7 @@ def _models(cls: type[PluginContract], metafunc: pytest.Metafunc) -> Subjects:
             continue
         if (state := spec.weights) in _HERE:
             yield spec.name, spec, ""
-        elif not capability and not own_weights:
+        elif metafunc.function.__name__ == "test_capabilities":
             yield spec.name, spec, f"its weights are not on this machine ({state})"
 
 
@@ -218,7 +218,14 @@ def _test_of(check: Check) -> str:
     return next((test for start, test in _TESTS.items() if check.name.startswith(start)), "test_spec_complete")
 
 
-_OF_MODELS = ("keeps the contract", "segments", "generates", "is the same after saving and loading")
+_OF_MODELS = (
+    "names what its method has",
+    "keeps the contract",
+    "can do what it declares",
+    "segments",
+    "generates",
+    "is the same after saving and loading",
+)
 _TESTS = {
     "imports ": "test_targets_resolve",
     "trainer ": "test_trainer_presets",

@@ -86,10 +86,12 @@ def _construct(spec: MethodSpec, preset: str | None) -> None:
 def _model(subject: str, spec: ModelSpec) -> Iterator[Check]:
     for target in filter(None, (spec.target, spec.opener)):
         yield _imports(subject, spec, target)
+    yield Check(subject, "names what its method has", partial(_described, "assert_consistent", spec))
     state = spec.weights
     if state not in _HERE:
         yield Check(subject, "keeps the contract", partial(_skip, f"its weights are not here ({state})"))
         return
+    yield Check(subject, "can do what it declares", partial(_described, "assert_capabilities", spec))
     if "segment" in spec.capabilities:
         yield Check(subject, "segments", partial(_contract, "assert_segmenter", spec))
     if "generate" in spec.capabilities:
@@ -111,6 +113,13 @@ def _contract(assertion: str, spec: Spec, **options: str) -> None:
     from fgbg_zoo.testing import contract  # here, not above: it imports torch
 
     getattr(contract, assertion)(spec, **options)
+
+
+def _described(assertion: str, spec: ModelSpec) -> None:
+    from fgbg_zoo.testing import describing  # they import torch
+    from fgbg_zoo.testing.common import loaded
+
+    getattr(describing, assertion)(spec if assertion == "assert_consistent" else loaded(spec))
 
 
 def _metric(subject: str, spec: MetricSpec) -> Iterator[Check]:

@@ -62,6 +62,21 @@ NETS = '''
             self.generator = Painter(self.segmenter)
 
 
+    class TwoWays(Net):
+        def segment(self, images, mode="plain"):
+            masks = super().segment(images)
+            return 1 - masks if mode == "inverted" else masks
+
+
+    class Modes(nn.Module):
+        """Segments in two ways, and generates."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.segmenter = TwoWays()
+            self.generator = Painter(self.segmenter)
+
+
     class Strict(Net):
         """Checks its keywords with pydantic."""
 
@@ -82,13 +97,15 @@ NETS = '''
         raise KeyError("nothing works")
 '''
 PLUGIN = """
-    from fgbg_zoo import MethodSpec, ModelSpec, hookimpl
+    from fgbg_zoo import MethodSpec, ModelSpec, Option, hookimpl
 
     FGBG_ZOO_API = 1
 
 
     @hookimpl
     def fgbg_zoo_methods():
+        mode = Option("mode", "str", "plain", choices=("plain", "inverted"))
+        yield MethodSpec(name="toy-modes", target="toy_nets.nets:Modes", segment_options=(mode,))
         for name in ("Net", "Peeking", "Pair", "Strict", "not_a_module", "broken"):
             target = f"toy_nets.nets:{name}"
             yield MethodSpec(name=f"toy-{name.lower()}", target=target, trainer="toy_nets.nets:Trainer")
@@ -99,6 +116,10 @@ PLUGIN = """
     def fgbg_zoo_models():
         yield ModelSpec(name="toy-net-scenes", method="toy-net", dataset="scenes", license="MIT")
         yield ModelSpec(name="toy-net-cub", method="toy-net", dataset="cub", repo_id="lab/elsewhere")
+        modes = ModelSpec(name="toy-modes", method="toy-modes", capabilities=("segment", "generate"))
+        yield modes
+        how = {"mode": "inverted"}
+        yield ModelSpec(name="toy-modes-inverted", method="toy-modes", weights_of=modes.name, segment_defaults=how)
         yield ModelSpec(name="toy-free", method="toy-net", config={"width": 1})
 """
 

@@ -260,6 +260,19 @@ def test_a_model_without_weights(tmp_path):
         cpu("toy-free", revision="v1")
 
 
+def test_a_model_that_shares_weights_is_itself_again(toy, tmp_path):
+    folder = toy / "toy_nets" / "weights" / "toy-modes"
+    snapshot(folder, "Modes", architecture={})
+    model = cpu("toy-modes-inverted")
+    again = cpu(fgbg_zoo.save(model, tmp_path / "s"))
+    shutil.rmtree(folder.parent)
+    assert again.spec == model.spec
+    assert again.spec.capabilities == ("segment",)
+    images = torch.rand(1, 3, 6, 6)
+    assert torch.equal(again.segment(images), model.segment(images))
+    assert torch.allclose(again.segment(images), 1 - again.segment(images, mode="plain"))
+
+
 @pytest.fixture
 def bundled(toy):
     folder = snapshot(toy / "toy_nets" / "weights" / "toy-net-scenes", training={"bundled": True})

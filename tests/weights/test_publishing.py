@@ -13,6 +13,7 @@ import yaml
 import fgbg_zoo
 from fgbg_zoo import registry
 from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.publishing import card_for
 from fgbg_zoo.publishing import prepared
 from fgbg_zoo.samples import draw_samples
 from fgbg_zoo.snapshot import write_snapshot
@@ -61,6 +62,28 @@ def test_own_pictures_are_shown_instead_of_samples(tmp_path):
     files = published(folder, tmp_path / "out")
     assert "samples.png" not in files
     assert "![mine.png](mine.png)" in files["README.md"].decode()
+
+
+def test_results_are_those_of_the_model_and_not_of_one_that_shares_its_weights(toy):
+    folder = toy / "toy_nets" / "weights" / "toy-modes"
+    write_snapshot(folder, registry.resolve("toy_nets.nets:Modes", "toy")(), method="toy-modes", architecture={})
+    score = {
+        "data": "scenes",
+        "split": "test",
+        "size": 64,
+        "pictures": 8,
+        "metrics": {"iou_pooled": 0.25},
+        "intervals": {},
+        "command": "",
+    }
+    (folder / "results.json").write_text(json.dumps({"results": [score]}))
+    try:
+        cards = {name: card_for(name) for name in ("toy-modes", "toy-modes-inverted")}
+    finally:
+        shutil.rmtree(folder.parent)
+    assert "0.25" in cards["toy-modes"]
+    assert "0.25" not in cards["toy-modes-inverted"]
+    assert "# toy-modes-inverted" in cards["toy-modes-inverted"]
 
 
 def test_a_model_of_other_data_shows_no_scenes(tmp_path):
@@ -119,7 +142,15 @@ def test_a_card_that_is_no_text_and_results_that_are_none_are_said(tmp_path):
 
 def test_what_strangers_wrote_stays_within_its_cell(tmp_path):
     folder = snapshot(tmp_path / "s")
-    score = {"data": "a|b\n# c", "split": "x", "size": 0, "pictures": 0, "metrics": {"m|n\n": 0.5}, "intervals": {}}
+    score = {
+        "data": "a|b\n# c",
+        "split": "x",
+        "size": 0,
+        "pictures": 0,
+        "metrics": {"m|n\n": 0.5},
+        "intervals": {},
+        "command": "",
+    }
     (folder / "results.json").write_text(json.dumps({"results": [{**score, "command": "run\n# d"}]}))
     text = published(folder, tmp_path / "out", samples=False)["README.md"].decode()
     assert "| `a\\|b # c` | x | `m\\|n ` | 0.5 |" in text
