@@ -35,6 +35,8 @@ from fgbg_zoo.storing import SHARD_BYTES
 from fgbg_zoo.storing import portable_state
 from fgbg_zoo.storing import replaced_folder
 from fgbg_zoo.storing import store
+from fgbg_zoo.vetting import check_values
+from fgbg_zoo.vetting import is_path
 
 FORMAT: Final = 1
 """The version of the layout and of ``config.json``, stated there as ``fgbg_zoo``."""
@@ -53,6 +55,7 @@ _SECTIONS: Final[Mapping[str, type]] = {
     SEAL: dict,
 }
 _REQUIRED: Final = ("method", "architecture")
+_NAMES: Final = ("method", "model", "dataset")
 _LONGEST_NAME: Final = 200
 _MOST_SHARDS: Final = 1000
 _LARGEST_SIDE: Final = 8192
@@ -147,6 +150,9 @@ def _check_sections(config: dict[str, Any], path: Path) -> None:
             raise SnapshotError(
                 f"{path} gives a {name} that is no name: {_LONGEST_NAME} printable characters are the most."
             )
+        if isinstance(value, str) and name in _NAMES and is_path(value):
+            raise SnapshotError(f"{path} gives {value!r} as {name}, which is a path or an address and no name.")
+    check_values(config["preprocessing"], str(path), "preprocessing")
     size = config["preprocessing"].get("size", 1)
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _LARGEST_SIDE:
         raise SnapshotError(
@@ -240,7 +246,7 @@ def write_snapshot(
 
     Raises:
         OutputError: if it cannot be written; what was there stays.
-        UsageError: if the folder holds other things than a snapshot, or the config is not JSON.
+        UsageError: if the folder holds other things than a snapshot, or the config is none that loads.
         SnapshotError: if the network's state holds something else than tensors.
     """
     folder = Path(folder).resolve()
@@ -256,9 +262,13 @@ def write_snapshot(
         "license": license,
     }
     try:
-        json.dumps(config, allow_nan=False)
+        written = json.dumps(config, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The config of a snapshot must be JSON: {error}.") from error
+    try:
+        _check_sections(json.loads(written), folder / CONFIG)
+    except SnapshotError as error:
+        raise UsageError(f"Such a snapshot could not be loaded again: {error}") from error
     tensors = portable_state(network)
     with replaced_folder(folder) as draft:
         files = store(tensors, draft, shard_bytes)

@@ -26,8 +26,9 @@ MOST_VALUES: Final = 200_000
 """More than the 48,894 merges of CLIP's tokenizer."""
 
 _SHOWN: Final = 60
-_PLACE: Final = re.compile(r"[/\\\0]|^\s*~|^\s*[A-Za-z][A-Za-z0-9+.-]*:|^\s*\.\.?\s*$")
-"""A path, an address (``https:``, ``hf-hub:``, a drive's letter), or a step up."""
+_PATH: Final = re.compile(r"[/\\\0]|^\s*~|^\s*\.\.?\s*$")
+_ADDRESS: Final = re.compile(r"^\s*[A-Za-z][A-Za-z0-9+.-]*:")
+"""``https:``, ``hf-hub:``, a drive's letter."""
 
 
 def check_architecture(
@@ -44,13 +45,27 @@ def check_architecture(
     Raises:
         SnapshotError: naming the value.
     """
-    for count, (name, value) in enumerate(_values("", architecture, 0, where), 1):
+    check_values(architecture, where, "architecture", texts)
+    check_keywords(target, architecture, where)
+    _check_types(target, architecture, where)
+
+
+def check_values(values: Mapping[str, Any], where: str, section: str, texts: Collection[str] = ()) -> None:
+    """Refuse a section of a config whose values are absurd, or name places; `check_architecture` has the arguments.
+
+    Raises:
+        SnapshotError: naming the value.
+    """
+    for count, (name, value) in enumerate(_values("", values, 0, where), 1):
         if count > MOST_VALUES:
             raise SnapshotError(f"The config of {where} has more than {MOST_VALUES:,} values; no network needs them.")
         if problem := _problem(value, is_text=name in texts):
-            raise SnapshotError(f"The config of {where} gives {name or 'its architecture'} {problem}.")
-    check_keywords(target, architecture, where)
-    _check_types(target, architecture, where)
+            raise SnapshotError(f"The config of {where} gives {name or f'its {section}'} {problem}.")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name would lead somewhere if it were taken for a file's."""
+    return bool(_PATH.search(name))
 
 
 def _values(name: str, value: Any, depth: int, where: str) -> Iterator[tuple[str, Any]]:
@@ -82,7 +97,7 @@ def _problem(value: Any, *, is_text: bool) -> str:
         return f"as a {type(value).__name__}, which is no value of JSON"
     if len(value) > LONGEST_TEXT:
         return f"as a text of {len(value):,} characters, where {LONGEST_TEXT:,} are the most"
-    if not is_text and _PLACE.search(value):
+    if not is_text and (_PATH.search(value) or _ADDRESS.search(value)):
         return f"as {_short(value)}, which is a path or an address; a network is built from neither"
     return ""
 

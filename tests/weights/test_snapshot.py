@@ -188,6 +188,30 @@ def test_everyone_may_read_it_whom_the_umask_lets(tmp_path):
     assert len({path.stat().st_mode & 0o777 for path in folder.iterdir()}) == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "../../etc/passwd"},
+        {"model": "https://example.org/x"},
+        {"method": "~/toy"},
+        {"model": ".."},
+        {"dataset": "a\\b"},
+        {"preprocessing": {"resize": "/etc/passwd"}},
+        {"preprocessing": {"range": [0, 10**30]}},
+        {"preprocessing": {"size": 0}},
+    ],
+)
+def test_places_and_absurd_numbers_are_neither_written_nor_read(tmp_path, changes):
+    folder = write_snapshot(tmp_path / "s", nn.Linear(2, 2), method="toy", architecture={})
+    with pytest.raises(UsageError, match="could not be loaded again"):
+        write_snapshot(tmp_path / "t", nn.Linear(2, 2), **{"method": "toy", "architecture": {}, **changes})
+    assert not (tmp_path / "t").exists()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(SnapshotError):
+        read_snapshot(folder)
+
+
 @pytest.mark.parametrize("architecture", [{"width": torch.zeros(2)}, {"width": float("nan")}])
 def test_a_config_must_be_json(tmp_path, architecture):
     with pytest.raises(UsageError, match="must be JSON"):
