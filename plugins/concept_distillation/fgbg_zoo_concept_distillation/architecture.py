@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import types
+import typing
 from typing import Any
 from typing import Final
 
@@ -48,11 +50,23 @@ class PipelineArchitecture(BaseModel):
     def _known_keywords(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
         if unknown := sorted(value.keys() - keywords(info.field_name)):
             raise ValueError(f"it takes no {', '.join(unknown[:3])}")
+        for name, kinds in _plain(info.field_name).items():
+            given = value.get(name)
+            # bool is an int to Python, and an int is a float to everybody
+            fits = given is None or type(given) in kinds or (type(given) is int and float in kinds)
+            if not fits:
+                told = " or ".join(kind.__name__ for kind in kinds)
+                raise ValueError(f"{name} must be of type {told}, not {str(given)[:40]!r}")
         return value
 
 
 def keywords(part: str) -> frozenset[str]:
     """The keywords that the class of a part (``unet``, ``vae``, ``text_encoder``, ``scheduler``) takes by name."""
+    taken = inspect.signature(_kind(part).__init__).parameters.values()
+    return frozenset(each.name for each in taken if each.kind is not inspect.Parameter.VAR_KEYWORD) - {"self"}
+
+
+def _kind(part: str) -> Any:
     import diffusers
     import transformers
 
@@ -62,5 +76,17 @@ def keywords(part: str) -> frozenset[str]:
         "text_encoder": transformers.CLIPTextConfig,
         "scheduler": diffusers.DDIMScheduler,
     }
-    taken = inspect.signature(kinds[part].__init__).parameters.values()
-    return frozenset(each.name for each in taken if each.kind is not inspect.Parameter.VAR_KEYWORD) - {"self"}
+    return kinds[part]
+
+
+def _plain(part: str) -> dict[str, list[type]]:
+    """What keywords that are plain values may be: diffusers does not compare them with its annotations."""
+    if part == "text_encoder":  # transformers does
+        return {}
+    found = {}
+    for name, hint in typing.get_type_hints(inspect.unwrap(_kind(part).__init__)).items():
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        kinds = [kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)]
+        if kinds and all(kind in (bool, int, float, str) for kind in kinds):
+            found[name] = kinds
+    return found

@@ -62,6 +62,8 @@ class LatentDiffusion(nn.Module):
         kind = self.scheduler.config.prediction_type
         if kind not in ("epsilon", "v_prediction"):
             raise SnapshotError(f"The U-Net predicts '{kind}'; one that predicts the noise or the velocity is needed.")
+        if not self.scale > 0:
+            raise SnapshotError(f"Latents cannot be multiplied by a scaling_factor of {self.scale:g}.")
         if self.architecture.size % self.factor:
             raise SnapshotError(f"Size {self.architecture.size} is no multiple of the latent factor {self.factor}.")
 
@@ -83,7 +85,7 @@ class LatentDiffusion(nn.Module):
     @property
     def scale(self) -> float:
         """What latents are multiplied by."""
-        return float(self.architecture.vae.get("scaling_factor", 0.18215))
+        return float(self.architecture.vae.get("scaling_factor", 0.18215) or 0)
 
     def encode(self, canvas: Tensor) -> Tensor:
         """(B,3,S,S) in [-1,1] to latents (B,C,S/f,S/f): the mode of the posterior, scaled.
