@@ -128,3 +128,21 @@ def check_revision(revision: str | None) -> None:
     named = re.fullmatch(r"[\w.+-]+(?:/[\w.+-]+)*", revision) and len(revision) <= 255
     if not named or any(part.startswith((".", "-")) or ".." in part for part in revision.split("/")):
         raise UsageError(f"{printable(repr(revision))} is no revision: a branch, a tag or a commit's hash is needed.")
+
+
+def check_tag(tag: str | None) -> None:
+    """Refuse what can be no tag: other than a revision, it must not look like a commit's hash.
+
+    Raises:
+        UsageError: saying what is one.
+    """
+    if tag is None:
+        return
+    try:
+        check_revision(tag)
+    except UsageError:
+        raise UsageError(
+            f"{printable(repr(tag))} is no name for a tag: write letters, digits, '.', '-', '_', '+' and '/'."
+        ) from None
+    if re.fullmatch("[0-9a-f]{40}", tag):
+        raise UsageError(f"'{tag}' looks like a commit's hash; take another name for the tag.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Self
 import yaml
 
 from fgbg_zoo import registry
+from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UnknownMethodError
 from fgbg_zoo.errors import printable
+from fgbg_zoo.licences import hub_licence
 from fgbg_zoo.scores import Score
 from fgbg_zoo.spec import MethodSpec
 
@@ -32,31 +35,16 @@ _END: Final = "<!-- end of what fgbg-zoo made; what follows is yours -->"
 
 _LONG: Final = 200
 
-_HUB_LICENSES: Final = frozenset(
-    (
-        "afl-3.0",
-        "agpl-3.0",
-        "apache-2.0",
-        "bsd-2-clause",
-        "bsd-3-clause",
-        "cc0-1.0",
-        "cc-by-4.0",
-        "cc-by-sa-4.0",
-        "cc-by-nc-4.0",
-        "cc-by-nd-4.0",
-        "cc-by-nc-nd-4.0",
-        "cc-by-nc-sa-4.0",
-        "creativeml-openrail-m",
-        "gpl-3.0",
-        "lgpl-3.0",
-        "mit",
-        "mpl-2.0",
-        "openrail",
-        "openrail++",
-        "unlicense",
-    )
+_OURS: Final = ("library_name", "license", "license_name", "license_link", "pipeline_tag", "model-index")
+"""Entries of the front matter that are made here, and gone when there is nothing to say."""
+
+_TAGS: Final = (
+    "fgbg-zoo",
+    "unsupervised",
+    "baseline",
+    "foreground-background-segmentation",
+    "layered-image-generation",
 )
-"""Licence identifiers that the Hub knows; any other is given as ``other`` with a name."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +59,7 @@ class Facts:
         place: what ``load`` takes: ``"hf:organisation/repository"``, or words for a folder.
         scores: what was measured.
         pictures: names of picture files beside the card.
+        drawn: what `SAMPLES` shows, from above, if that is one of them; see `fgbg_zoo.samples.drawn`.
     """
 
     config: Mapping[str, Any]
@@ -80,13 +69,16 @@ class Facts:
     place: str = "path/to/this/folder"
     scores: Sequence[Score] = ()
     pictures: Sequence[str] = ()
+    drawn: Sequence[str] = ()
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], network: nn.Module, **more: Any) -> Self:
-        """The facts of a network."""
+    def of(
+        cls, config: Mapping[str, Any], network: nn.Module, capabilities: Collection[str] | None = None, **more: Any
+    ) -> Self:
+        """The facts of a network, which may do less than it can: ``capabilities`` says what."""
         from fgbg_zoo.interfaces import parts
 
-        found = parts(network)
+        found = {name: part for name, part in parts(network).items() if capabilities is None or name in capabilities}
         inputs = tuple(found["generate"].inputs) if "generate" in found else ()
         return cls(
             config,
@@ -120,37 +112,62 @@ def model_card(facts: Facts, notes: str = "", previous: str = "") -> str:
             here are kept; ``notes`` are not used then.
     """
     matter, kept = _taken_apart(previous)
-    front = yaml.safe_dump({**matter, **_front_matter(facts)}, sort_keys=False, allow_unicode=True)
+    ours = _front_matter(facts)
+    ours["tags"] = list(dict.fromkeys([*ours["tags"], *(tag for tag in _tags(matter) if tag not in _TAGS)]))
+    own = {name: value for name, value in matter.items() if name not in (*_OURS, "tags")}
+    front = yaml.safe_dump({**ours, **own}, sort_keys=False, allow_unicode=True)
     made = "\n\n".join(part for part in _sections(facts) if part)
     end = kept if previous.strip() else notes.strip()
     return f"---\n{front}---\n\n{_BEGIN}\n\n{made}\n\n{_END}\n" + (f"\n{end}\n" if end else "")
 
 
+def merged_cards(here: str, there: str) -> str:
+    """What a person wrote into two cards of a model, as one card without the part that is made.
+
+    Args:
+        here: that of the snapshot.
+        there: the one that is published, whose entries of the front matter win; its text comes first, unless one text
+            holds the other.
+
+    Raises:
+        SnapshotError: if the front matter of one cannot be read.
+    """
+    (matter, text), (newer, published) = _taken_apart(here), _taken_apart(there)
+    tags = [*_tags(matter), *_tags(newer)]
+    both = matter | newer | ({"tags": list(dict.fromkeys(tags))} if tags else {})
+    texts = [text] if published in text else [published] if text in published else [published, text]
+    front = f"---\n{yaml.safe_dump(both, sort_keys=False, allow_unicode=True)}---\n" if both else ""
+    return front + "\n\n".join(texts)
+
+
 def _taken_apart(card: str) -> tuple[dict[str, Any], str]:
     """The entries of a card's front matter, and its text without the part that is made."""
-    found = re.match(r"---\n(.*?\n)---\n", card, re.DOTALL)
+    found = re.match(r"---\r?\n(.*?\n|)---[ \t]*(?:\r?\n|$)", card, re.DOTALL)
     try:
-        matter = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError:
-        matter = {}
+        matter = (yaml.safe_load(found[1]) or {}) if found else {}
+        if not isinstance(matter, dict):
+            raise SnapshotError("The front matter of the card (README.md) is no list of names and values; correct it.")
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise SnapshotError(f"The front matter of the card (README.md) is no YAML: {said}; correct it.") from error
     text = card[found.end() :] if found else card
     before, begun, rest = text.partition(_BEGIN)
     if begun:
         _, _, after = rest.partition(_END)
         text = f"{before.strip()}\n\n{after.strip()}"
-    return (matter if isinstance(matter, dict) else {}), text.strip()
+    return matter, text.strip()
+
+
+def _tags(matter: Mapping[str, Any]) -> list[str]:
+    given = matter.get("tags")
+    return [str(tag) for tag in given] if isinstance(given, list) else []
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:
-    license = facts.config["license"]
-    matter: dict[str, Any] = {"library_name": "fgbg-zoo"}
-    if license.lower() in _HUB_LICENSES:
-        matter["license"] = license.lower()
-    elif license:
-        matter |= {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", license.lower()).strip("-")}
+    matter: dict[str, Any] = {"library_name": "fgbg-zoo", **hub_licence(facts.config["license"])}
     only_generates = facts.capabilities == ("generate",)
     matter["pipeline_tag"] = "unconditional-image-generation" if only_generates else "image-segmentation"
-    tags = ["fgbg-zoo", "unsupervised", "foreground-background-segmentation"]
+    tags = ["fgbg-zoo", "baseline" if facts.method.baseline else "unsupervised", "foreground-background-segmentation"]
     if "generate" in facts.capabilities:
         tags.append("layered-image-generation")
     matter["tags"] = [*tags, facts.config["method"]]
@@ -208,11 +225,8 @@ def _pictures(facts: Facts) -> str:
     if not facts.pictures:
         return ""
     shown = [f"![{name}]({name})" for name in facts.pictures]
-    if SAMPLES in facts.pictures:
-        shown.append(
-            "*Nothing is selected. What is generated, from above: background, foreground, mask, composite. Of embedded "
-            "scenes: picture, true mask, found mask.*"
-        )
+    if SAMPLES in facts.pictures and facts.drawn:
+        shown.append(f"*Nothing is selected. {' '.join(facts.drawn)}*")
     return "\n\n".join(["## Samples", *shown])
 
 

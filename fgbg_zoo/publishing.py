@@ -5,33 +5,46 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors import safe_open
 
+from fgbg_zoo import registry
 from fgbg_zoo.access import Access
 from fgbg_zoo.access import check_repository
+from fgbg_zoo.access import check_tag
+from fgbg_zoo.access import parse_reference
 from fgbg_zoo.card import README
 from fgbg_zoo.card import SAMPLES
 from fgbg_zoo.card import Facts
+from fgbg_zoo.card import merged_cards
 from fgbg_zoo.card import model_card
 from fgbg_zoo.errors import SnapshotError
 from fgbg_zoo.errors import UsageError
+from fgbg_zoo.fetching import fetch
 from fgbg_zoo.files import output_errors
-from fgbg_zoo.hub import publish
 from fgbg_zoo.interfaces import Model
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import WEIGHTS
 from fgbg_zoo.locate import is_snapshot
 from fgbg_zoo.reading import check_place
+from fgbg_zoo.repository import Head
+from fgbg_zoo.repository import commit
+from fgbg_zoo.repository import open_repository
+from fgbg_zoo.samples import draw_samples
+from fgbg_zoo.samples import drawn
+from fgbg_zoo.scores import RESULTS
 from fgbg_zoo.scores import Score
 from fgbg_zoo.scores import read_scores
 from fgbg_zoo.scores import scores_of_run
 from fgbg_zoo.scores import write_scores
 from fgbg_zoo.sealing import sealed
 from fgbg_zoo.snapshot import FILES
+from fgbg_zoo.snapshot import is_weight_file
 from fgbg_zoo.snapshot import read_config
 from fgbg_zoo.snapshot import read_snapshot
 from fgbg_zoo.storing import SHARD_BYTES
@@ -51,25 +64,27 @@ def push(
     tag: str | None = None,
     results: str | os.PathLike[str] | None = None,
     samples: bool = True,
+    license: str | None = None,
 ) -> str:
     """Publish a model, or the folder of a snapshot, in a Hub repository.
 
-    The repository is made if it is not there. The snapshot's files become one commit, which also removes weight files
-    of an older snapshot: its config, its weights (in shards where they are large), and a card with licence, paper,
-    data, training, results in the form that the Hub reads, code that uses it, and samples of what it does. What a
-    person wrote into the card is kept.
+    The repository is made if it is not there. The snapshot's files become one commit, which also removes weights,
+    results and samples of an older snapshot: its config, its weights (in shards where they are large), and a card with
+    licence, paper, data, training, results in the form that the Hub reads, code that uses it, and samples of what it
+    does. What a person wrote into the card, here or on the Hub, is kept.
 
     Args:
-        model_or_folder: what to publish.
+        model_or_folder: what to publish: a model, the name of a registered one, or the folder of a snapshot.
         repo_id: ``"organisation/repository"``.
         private: whether a repository that is made now is private; one that is there must be, then.
         endpoint: the Hub's address; its own default if ``None``.
         token: an access token that may write; that of ``hf auth login`` if ``None``.
         tag: a name for the commit, which ``hf:organisation/repository@tag`` then means.
-        results: the folder or the ``table.json`` of a benchmark that measured the model; what the snapshot has of that
-            if ``None``.
+        results: the folder or the ``table.json`` of a benchmark that measured these very weights; what the snapshot has
+            of that, or the repository of the same snapshot, if ``None``.
         samples: whether to draw what the model does, if the snapshot holds no picture (PNG). Only what it generates
             and embedded scenes are drawn, nothing of anybody's.
+        license: the SPDX identifier of the weights' licence; what the snapshot states if ``None``.
 
     Returns:
         The commit's address; its last part is the commit's hash, which ``revision`` of a spec takes.
@@ -77,23 +92,53 @@ def push(
     Raises:
         WeightsNotFoundError, SnapshotError: if the folder holds no snapshot that loads.
         HubError: if the Hub refuses or cannot be reached.
-        UsageError: for something that is neither a model nor a folder, or no repository's name.
-        DataError: if the results hold nothing of the model.
+        UsageError: for something that is neither a model nor a folder, no repository's name, or a tag that is taken.
+        DataError: if the results hold nothing of these weights.
     """
     check_repository(repo_id)
+    check_tag(tag)
     if not isinstance(model_or_folder, Model | str | os.PathLike):
         raise UsageError(f"push takes a model or the folder of a snapshot, not a {type(model_or_folder).__name__}.")
     access = Access(endpoint=endpoint, token=token)
     with TemporaryDirectory() as scratch:
-        if isinstance(model_or_folder, Model):
-            model, folder = model_or_folder, save(model_or_folder, Path(scratch) / "snapshot")
-        else:
-            folder = Path(model_or_folder).expanduser()
-            read_snapshot(folder)  # a pipeline of another layout loads, but is no snapshot
-            model = load(folder.absolute(), device="cpu")
-        scores = None if results is None else scores_of_run(Path(results), model.spec.name)
-        with prepared(model, folder, repo_id, scores=scores, samples=samples) as files:
-            return publish(files, repo_id, private=private, tag=tag, access=access)
+        model, folder = _chosen(model_or_folder, Path(scratch) / "snapshot")
+        scores = None if results is None else scores_of_run(Path(results), model.spec.name, folder)
+        head = open_repository(repo_id, private=private, tag=tag, access=access)
+        there = Published(head, access)
+        with prepared(model, folder, repo_id, scores=scores, samples=samples, license=license, there=there) as files:
+            older = [name for name in head.hashes if is_weight_file(name) or name in (RESULTS, SAMPLES)]
+            return commit(files, set(older) - files.keys(), head, tag=tag, access=access)
+
+
+def _chosen(what: Model | str | os.PathLike[str], scratch: Path) -> tuple[Model, Path]:
+    """The model to publish, and the folder of its snapshot, which is written if it has none of its own."""
+    if isinstance(what, Model):
+        return what, save(what, scratch)
+    name = os.fspath(what)
+    if name in registry.list_models():
+        model = load(name, device="cpu")
+        return model, own_folder(name, model) or save(model, scratch)
+    folder = Path(name).expanduser()
+    read_snapshot(folder)  # a pipeline of another layout loads, but is no snapshot
+    return load(folder.absolute(), device="cpu"), folder
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a repository has already."""
+
+    head: Head
+    access: Access
+
+    def card(self) -> str:
+        """Its card, or nothing."""
+        return card_text(path) if (path := self.head.fetch(README, self.access)) else ""
+
+    def scores(self, config: Path) -> list[Score]:
+        """What was measured of the same snapshot: a config states the hashes of its weights."""
+        if not self.head.has({CONFIG: config}):
+            return []
+        return read_scores(path.parent) if (path := self.head.fetch(RESULTS, self.access)) else []
 
 
 @contextmanager
@@ -104,6 +149,8 @@ def prepared(
     *,
     scores: list[Score] | None = None,
     samples: bool = True,
+    license: str | None = None,
+    there: Published | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Iterator[dict[str, Path]]:
     """The files to publish, by their names in the repository; those that are made for it last as long as the block.
@@ -114,6 +161,8 @@ def prepared(
         repo_id: where it goes, for the card.
         scores: what was measured, instead of what the snapshot has of that.
         samples: whether to draw what the model does, if the snapshot has no pictures.
+        license: of the weights, instead of what the snapshot states.
+        there: what the repository has already.
         shard_bytes: the largest weight file; a larger one is published in shards.
     """
     files = {
@@ -125,27 +174,34 @@ def prepared(
         check_place(path)
     with TemporaryDirectory() as scratch:
         made = Path(scratch)
-        if WEIGHTS in files and files[WEIGHTS].stat().st_size > shard_bytes:
-            files |= _in_shards(folder, made, shard_bytes)
-            del files[WEIGHTS]
-        if samples and not any(name.endswith(".png") for name in files) and (drawn := _draw(model, made)):
-            files[drawn.name] = drawn
-        if scores is not None:
-            files[write_scores(made, scores).name] = made / "results.json"
-        pictures = [name for name in files if name.endswith(".png")]
-        text = card_of(model, folder, place=f"hf:{repo_id}", scores=scores, pictures=pictures)
+        files = _stored(files, folder, made, shard_bytes, license)
+        if samples and not any(name.endswith(".png") for name in files) and (sheet := _draw(model, made)):
+            files[sheet.name] = sheet
+        if scores is None:
+            scores = read_scores(folder) or (there.scores(files[CONFIG]) if there else [])
+        if scores:
+            files[RESULTS] = write_scores(made, scores)
+        text = card_of(
+            model,
+            folder,
+            place=f"hf:{repo_id}",
+            scores=scores,
+            pictures=[name for name in files if name.endswith(".png")],
+            license=license,
+            published=there.card() if there else "",
+        )
         (made / README).write_text(text, encoding="utf-8")
         files[README] = made / README
         yield files
 
 
 def card_for(name: str, repo_id: str | None = None, results: Path | None = None) -> str:
-    """The card of a model that `load` takes, for a repository or for a folder.
+    """The card of a model that `load` takes, for a repository or for a folder; that of ``hf:...`` as it is on the Hub.
 
     Args:
         name: what ``load`` takes.
-        repo_id: the repository; the one that the name or the spec names if ``None``, or none for a folder.
-        results: a benchmark that measured the model, instead of what the snapshot has of that.
+        repo_id: the repository; the one that the name names if ``None``, or none for a folder.
+        results: a benchmark that measured these weights, instead of what the snapshot has of that.
 
     Raises:
         Everything that `load` raises.
@@ -153,13 +209,32 @@ def card_for(name: str, repo_id: str | None = None, results: Path | None = None)
     """
     model = load(name, device="cpu")
     with TemporaryDirectory() as scratch:
-        folder = folder_of(name)
-        shared = folder and is_snapshot(folder) and read_config(folder)["model"] != model.config["model"]
-        if folder is None or shared:  # what was measured of another model that shares the weights is not its own
-            folder = save(model, Path(scratch) / "snapshot")
-        place = f"hf:{repo_id}" if repo_id else name if name.startswith("hf:") else "path/to/this/folder"
-        scores = None if results is None else scores_of_run(results, model.spec.name)
-        return card_of(model, folder, place=place, scores=scores)
+        folder = own_folder(name, model) or save(model, Path(scratch) / "snapshot")
+        pictures: list[str] | None = None
+        if name.startswith("hf:"):
+            if not repo_id and results is None and (text := _card_on_the_hub(name, folder)):
+                return text
+            place, pictures = name, []
+        else:
+            place = name if name in registry.list_models() else "path/to/this/folder"
+        scores = None if results is None else scores_of_run(results, model.spec.name, folder)
+        return card_of(model, folder, place=f"hf:{repo_id}" if repo_id else place, scores=scores, pictures=pictures)
+
+
+def _card_on_the_hub(reference: str, folder: Path) -> str:
+    """The card of a repository at the commit that is cached in a folder; nothing if it has none."""
+    repo_id, _ = parse_reference(reference)
+    try:
+        return card_text(fetch(repo_id, README, folder.name, Access()))
+    except EntryNotFoundError:
+        return ""
+
+
+def own_folder(name: str, model: Model) -> Path | None:
+    """The folder of a model's snapshot; none if it is that of another model which shares its weights."""
+    folder = folder_of(name)
+    shared = folder and is_snapshot(folder) and read_config(folder)["model"] != model.config["model"]
+    return None if shared else folder
 
 
 def update_card(folder: Path, results: Path | None = None) -> Path:
@@ -171,7 +246,7 @@ def update_card(folder: Path, results: Path | None = None) -> Path:
         OutputError: if the folder cannot be written to.
     """
     model = load(folder.absolute(), device="cpu")
-    scores = None if results is None else scores_of_run(results, model.spec.name)
+    scores = None if results is None else scores_of_run(results, model.spec.name, folder)
     text = card_of(model, folder, place="path/to/this/folder", scores=scores)
     with output_errors(folder / README):
         if scores is not None:
@@ -187,8 +262,10 @@ def card_of(
     place: str,
     scores: list[Score] | None = None,
     pictures: list[str] | None = None,
+    license: str | None = None,
+    published: str = "",
 ) -> str:
-    """The card of a model, which keeps what a person wrote into that of its snapshot.
+    """The card of a model, which keeps what a person wrote into that of its snapshot, and into the one on the Hub.
 
     Args:
         model: the model.
@@ -196,19 +273,33 @@ def card_of(
         place: what ``load`` takes.
         scores: what was measured, instead of what the snapshot has of that.
         pictures: names of pictures that are shown; those of the snapshot if left out.
+        license: of the weights, instead of what the snapshot states.
+        published: the card that the repository has.
     """
     if scores is None:
         scores = read_scores(folder) if folder else []
     if pictures is None:
         pictures = sorted(path.name for path in folder.glob("*.png")) if folder else []
-    facts = Facts.of(model.config, model.network, place=place, scores=scores, pictures=pictures)
-    return model_card(facts, previous=_card_in(folder) if folder else "")
+    config = model.config if license is None else {**model.config, "license": license}
+    facts = Facts.of(
+        config,
+        model.network,
+        capabilities=model.spec.capabilities,
+        place=place,
+        scores=scores,
+        pictures=pictures,
+        drawn=drawn(model.spec),
+    )
+    here = card_text(folder / README) if folder and (folder / README).is_file() else ""
+    return model_card(facts, previous=merged_cards(here, published))
 
 
-def _card_in(folder: Path) -> str:
-    path = folder / README
-    if not path.is_file():
-        return ""
+def card_text(path: Path) -> str:
+    """A card as text.
+
+    Raises:
+        SnapshotError: if it cannot be read as that.
+    """
     check_place(path)
     try:
         return path.read_text(encoding="utf-8")
@@ -218,16 +309,23 @@ def _card_in(folder: Path) -> str:
 
 def _draw(model: Model, folder: Path) -> Path | None:
     from fgbg_zoo.data.pictures import write_png
-    from fgbg_zoo.samples import draw_samples
 
     sheet = draw_samples(model)
     return None if sheet is None else write_png(sheet, folder / SAMPLES)
 
 
-def _in_shards(folder: Path, made: Path, shard_bytes: int) -> dict[str, Path]:
-    """The weights of a snapshot in shards, and a config that is sealed anew for them."""
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-    files = store(tensors, made, shard_bytes)
-    (made / CONFIG).write_text(sealed(read_config(folder), files), encoding="utf-8")
-    return {path.name: path for path in (*files, made / CONFIG)}
+def _stored(files: dict[str, Path], folder: Path, made: Path, shard_bytes: int, license: str | None) -> dict[str, Path]:
+    """The files with large weights in shards, and with the licence that is asked for, sealed anew for both."""
+    weights = [path for name, path in files.items() if is_weight_file(name)]
+    shard = WEIGHTS in files and files[WEIGHTS].stat().st_size > shard_bytes
+    config = read_config(folder)
+    if not shard and license in (None, config["license"]):
+        return files
+    if shard:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        weights = store(tensors, made, shard_bytes)
+    config["license"] = config["license"] if license is None else license
+    (made / CONFIG).write_text(sealed(config, weights), encoding="utf-8")
+    kept = {name: path for name, path in files.items() if not is_weight_file(name)}
+    return kept | {path.name: path for path in (*weights, made / CONFIG)}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from fgbg_zoo.data import Dataset
 from fgbg_zoo.data import open_dataset
 from fgbg_zoo.interfaces import Model
+from fgbg_zoo.spec import ModelSpec
 
 SHOWN: Final = 8
 _TILE: Final = 64  # pixels at least, so that small pictures are enlarged
@@ -30,20 +31,33 @@ def draw_samples(model: Model) -> Tensor | None:
     Returns:
         (3,H,W) in [0,1], or ``None`` if there is nothing to show.
     """
-    fits_scenes = model.spec.dataset in _OWN
     side = max(model.spec.resolution or _TILE, _TILE)  # smaller scenes are drawn sharper than resized ones
     scenes = open_dataset("scenes", split="test", size=side)
     pictures = torch.stack([scenes[index].image for index in range(SHOWN)])
     blocks = []
-    if "generate" in model.spec.capabilities and (fits_scenes or not model.spec.inputs):
+    if _shows_generated(model.spec):
         blocks.append(_block(*_made(model, pictures, scenes)))
-    if "segment" in model.spec.capabilities and fits_scenes:
+    if _shows_found(model.spec):
         truth = torch.stack([mask for index in range(SHOWN) if (mask := scenes[index].mask) is not None])
         blocks.append(_block(pictures, truth, model.segment(pictures).cpu()))
     if not blocks:
         return None
     space = torch.ones(3, _BETWEEN, blocks[0].shape[-1])
     return torch.cat([part for each in blocks for part in (space, each)][1:], 1)
+
+
+def drawn(spec: ModelSpec) -> list[str]:
+    """What `draw_samples` shows of a model, from above, in a sentence for each block."""
+    generated = ["What is generated, from above: background, foreground, mask, composite."] * _shows_generated(spec)
+    return generated + ["Of embedded scenes: picture, true mask, found mask."] * _shows_found(spec)
+
+
+def _shows_generated(spec: ModelSpec) -> bool:
+    return "generate" in spec.capabilities and (spec.dataset in _OWN or not spec.inputs)
+
+
+def _shows_found(spec: ModelSpec) -> bool:
+    return "segment" in spec.capabilities and spec.dataset in _OWN
 
 
 def _made(model: Model, pictures: Tensor, scenes: Dataset) -> tuple[Tensor, ...]:

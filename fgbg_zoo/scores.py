@@ -20,6 +20,9 @@ from fgbg_zoo.reading import read_json
 RESULTS: Final = "results.json"
 """The file of a snapshot that holds its scores; a snapshot need not have one."""
 
+_NO_WEIGHTS: Final = "none needed"
+"""What a run says of the weights of a model that its name says all of."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -90,26 +93,72 @@ def write_scores(folder: Path, scores: list[Score]) -> Path:
     return path
 
 
-def scores_of_run(table: Path, model: str) -> list[Score]:
+def scores_of_run(table: Path, model: str, snapshot: Path) -> list[Score]:
     """What a benchmark measured of a model: the quality of its masks and pictures, not its speed on one machine.
 
     Args:
-        table: the run's ``table.json``, or its folder.
-        model: the model's name in the table.
+        table: the run's ``table.json``, or its folder; ``run.json`` beside it says which weights were measured.
+        model: the model's name.
+        snapshot: its folder. Of a model with weights, only what was measured of these very ones is its own.
 
     Raises:
-        DataError: if there is no such table, or no finished row of the model in it.
+        DataError: if there is no such table, or no finished row of these weights in it.
     """
+    from fgbg_zoo.benchmark.keys import snapshot_hash  # here, not above: it needs this module
+
     path = table / "table.json" if table.is_dir() else table
+    rows = [row for row in _rows(path) if row["status"] == "ok"]
+    if not rows:
+        raise DataError(f"{path} has no finished row; run the benchmark again.")
+    identities = _weights_of_rows(path.with_name("run.json"))
+    known = sorted({str(row["model"]) for row in rows})
+    identity = snapshot_hash(snapshot)
+    same = [row for row in rows if identities.get(_place(row)) in (identity, _NO_WEIGHTS)]
+    named = [row for row in same if _bare(row) == model]
+    found = named or [row for row in same if _bare(row) not in registry.list_models()]
+    if found:
+        return [_row(row) for row in found]
+    if model in {_bare(row) for row in rows}:
+        data = sorted({str(row["data"]) for row in rows})[0]
+        raise DataError(
+            f"{path} measured other weights of '{model}' than those in {snapshot}; measure these with "
+            f"'fgbg-zoo benchmark --models FOLDER --data {data} --out RUN'."
+        )
+    raise DataError(f"{path} has no finished row of '{model}'; it has: {', '.join(known)}.")
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        found = [row for row in rows if row["model"] == model and row["status"] == "ok"]
-        known = sorted({str(row["model"]) for row in rows if row["status"] == "ok"})
+        return [dict(row, model=str(row["model"]), status=row["status"]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no table of a benchmark ({error}); give the folder that --out named.") from error
-    if not found:
-        raise DataError(f"{path} has no finished row of '{model}'; it has: {', '.join(known) or 'none'}.")
-    return [_row(row) for row in found]
+        said = "it is not there" if isinstance(error, FileNotFoundError) else _said(error)
+        raise DataError(f"{path} is no table of a benchmark ({said}); give the folder that --out named.") from error
+
+
+def _weights_of_rows(path: Path) -> dict[tuple[str, ...], str]:
+    """Which weights each row of a run is of; see `fgbg_zoo.benchmark.keys.weights_identity`."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        return {_place(row): str(row["provenance"]["weights"]) for row in rows if row["provenance"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = "it is not there" if isinstance(error, FileNotFoundError) else _said(error)
+        raise DataError(
+            f"{path} does not say which weights were measured ({said}); give the folder that --out named."
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in ("model", "data", "seed"))
+
+
+def _bare(row: Mapping[str, Any]) -> str:
+    """A row's model, without what tells snapshots of one name apart: ``name (folder)``."""
+    return str(row["model"]).partition(" (")[0]
 
 
 def _row(row: Mapping[str, Any]) -> Score:

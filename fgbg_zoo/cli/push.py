@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,10 @@ def push(
     tag: Annotated[str | None, typer.Option("--tag", help="A name for the commit, for hf:ORG/NAME@TAG.")] = None,
     results: Results = None,
     samples: Annotated[bool, typer.Option(help="Draw what the model does, if the snapshot holds no PNG.")] = True,
+    license: Annotated[
+        str | None,
+        typer.Option("--license", metavar="SPDX", help="Of the weights; what the snapshot states if left out."),
+    ] = None,
     endpoint: Endpoint = None,
     token: Token = None,
     json: Json = False,
@@ -33,13 +38,15 @@ def push(
     import fgbg_zoo
 
     folder = explicit_folder(model)
+    named = model if model in fgbg_zoo.list_models() else None
     published = fgbg_zoo.push(
-        folder if folder is not None else fgbg_zoo.load(model, device="cpu"),
+        folder or named or fgbg_zoo.load(model, device="cpu"),
         repo,
         private=private,
         tag=tag,
         results=results,
         samples=samples,
+        license=license,
         endpoint=endpoint,
         token=token,
     )
@@ -68,9 +75,13 @@ def card(
         bool, typer.Option("--update", help="Write the card and the results into the snapshot's folder instead.")
     ] = False,
 ) -> None:
-    """Print the card (README.md) that a model has on the Hub; what a person wrote into that of a snapshot is kept."""
+    """Print the card (README.md) that a model would have on the Hub, or the one that hf:ORG/NAME has.
+
+    What a person wrote into the card of a snapshot is kept.
+    """
     from fgbg_zoo.access import check_repository
     from fgbg_zoo.errors import UsageError
+    from fgbg_zoo.errors import printable
     from fgbg_zoo.files import replacing
     from fgbg_zoo.publishing import card_for
     from fgbg_zoo.publishing import update_card
@@ -86,7 +97,7 @@ def card(
         check_repository(repo)
     text = card_for(model, repo, results)
     if out is None:
-        print(text, end="")
+        print(printable(text, keep="\n\t") if sys.stdout.isatty() else text, end="")
         return
     with replacing(out) as file:
         file.write(text.encode())

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 import fgbg_zoo
+from fgbg_zoo.benchmark.keys import snapshot_hash
 from fgbg_zoo.testing.hub import HubServer
 
 
@@ -34,7 +40,8 @@ def snapshot(tmp_path):
     return fgbg_zoo.save(fgbg_zoo.load("mean-mask", device="cpu"), tmp_path / "mean")
 
 
-def table(folder, model="mean-mask", **metrics):
+def table(folder, snapshot, model="mean-mask", **metrics):
+    """A benchmark's folder, as far as it is looked at, with a row of a snapshot."""
     row = {
         "model": model,
         "data": "scenes",
@@ -47,11 +54,13 @@ def table(folder, model="mean-mask", **metrics):
     row["settings"] = {"split": "test", "size": 64, "pictures": 8, "limit": 8}
     folder.mkdir()
     (folder / "table.json").write_text(json.dumps({"rows": [row]}))
+    provenance = {"weights": snapshot_hash(snapshot)}
+    (folder / "run.json").write_text(json.dumps({"rows": [{**row, "provenance": provenance}]}))
     return folder
 
 
 def test_a_snapshot_goes_to_the_hub_and_comes_back(cli, hub, snapshot, tmp_path):
-    run = table(tmp_path / "run", iou_pooled=0.3061, segment_images_per_s=900.0)
+    run = table(tmp_path / "run", snapshot, iou_pooled=0.3061, segment_images_per_s=900.0)
     done = cli("push", snapshot, "lab/mean", "--tag", "v1", "--results", run, "--private", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
@@ -136,7 +145,7 @@ def test_a_card_is_printed_or_written_and_keeps_what_a_person_wrote(cli, snapsho
     readme = snapshot / "README.md"
     text = readme.read_text().replace("library_name: fgbg-zoo", "library_name: fgbg-zoo\nlanguage: en")
     readme.write_text(text + "\nMy own words.\n")
-    run = table(tmp_path / "run", iou_pooled=0.5)
+    run = table(tmp_path / "run", snapshot, iou_pooled=0.5)
     done = cli("card", snapshot, "--repo", "lab/mean", "--results", run)
     assert done.code == 0
     assert "language: en" in done.out
@@ -150,15 +159,43 @@ def test_a_card_is_printed_or_written_and_keeps_what_a_person_wrote(cli, snapsho
     assert readme.read_text() == text + "\nMy own words.\n"
     assert (
         "no finished row of 'mean-mask'; it has: seigan-scenes"
-        in cli("card", "mean-mask", "--results", table(tmp_path / "other", "seigan-scenes", dice=1.0)).sentence
+        in cli(
+            "card", "mean-mask", "--results", table(tmp_path / "other", tmp_path, "seigan-scenes", dice=1.0)
+        ).sentence
     )
 
 
-def test_a_card_is_brought_up_to_date_beside_its_snapshot(cli, snapshot, tmp_path):
-    from fgbg_zoo.benchmark.keys import snapshot_hash
+def test_the_card_of_a_repository_is_the_one_that_it_has(cli, hub, snapshot, tmp_path):
+    assert cli("push", snapshot, "lab/mean", "--license", "CC0-1.0").code == 0
+    repository = hub.contents.repositories["lab/mean"]
+    published = repository.commits[repository.refs["main"]]["README.md"].decode()
+    assert "license: cc0-1.0" in published
+    assert "![samples.png](samples.png)" in published
+    assert cli("card", "hf:lab/mean").out == published
+    assert 'fgbg_zoo.load("mean-mask")' in cli("card", "mean-mask").out
 
+
+def test_a_terminal_is_not_sent_what_a_stranger_wrote_for_it(snapshot):
+    readme = snapshot / "README.md"
+    readme.write_text(readme.read_text() + "\n\x1b]0;title\x07 words\n")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "fgbg_zoo", "card", str(snapshot)]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"words" in shown
+    assert b"\x1b]0" not in shown
+    assert b"\\x1b]0;title" in shown
+
+
+def test_a_card_is_brought_up_to_date_beside_its_snapshot(cli, snapshot, tmp_path):
     before, identity = (snapshot / "config.json").read_bytes(), snapshot_hash(snapshot)
-    done = cli("card", snapshot, "--results", table(tmp_path / "run", iou_pooled=0.25), "--update")
+    done = cli("card", snapshot, "--results", table(tmp_path / "run", snapshot, iou_pooled=0.25), "--update")
     assert (done.code, done.out) == (0, "")
     assert json.loads((snapshot / "results.json").read_text())["results"][0]["metrics"] == {"iou_pooled": 0.25}
     assert "`iou_pooled` | 0.25" in (snapshot / "README.md").read_text()

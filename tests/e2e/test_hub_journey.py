@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from fgbg_zoo import registry
+from fgbg_zoo.benchmark.keys import snapshot_hash
+from fgbg_zoo.locate import bundled_snapshot
 from fgbg_zoo.testing.hub import HubServer
 
 MODEL, REPO = "ilsgan-scenes", "fgbg-zoo/ilsgan-scenes"
@@ -73,7 +76,7 @@ PUSH = f"""
 from fgbg_zoo.snapshot import write_snapshot
 
 model = fgbg_zoo.load("{MODEL}", device="cpu")
-url = fgbg_zoo.push(model, "{REPO}", tag="v1", results="table.json")
+url = fgbg_zoo.push("{MODEL}", "{REPO}", tag="v1", results="table.json")
 card = huggingface_hub.ModelCard.load(huggingface_hub.hf_hub_download("{REPO}", "README.md"))
 scores = [(r.task_type, r.dataset_name, r.dataset_split, r.metric_type, r.metric_value) for r in card.data.eval_results]
 snippet = card.text.split("```python\\n")[1].split("```")[0]
@@ -116,7 +119,11 @@ ROW = {
 
 def test_a_model_s_journey(hub: HubServer, hub_client: dict[str, str], start: Run, tmp_path: Path) -> None:
     """Pushed, then loaded by name, tag and commit in two new processes at once, and again when the server is gone."""
+    folder = bundled_snapshot(registry.info(MODEL))
+    assert folder is not None
     (tmp_path / "table.json").write_text(json.dumps({"rows": [ROW]}))
+    provenance = {"weights": snapshot_hash(folder)}
+    (tmp_path / "run.json").write_text(json.dumps({"rows": [{**ROW, "provenance": provenance}]}))
     pushed = finished(start(PUSH))
     assert pushed["version"].startswith(hub_client["major"])
     check_card(pushed, hub)

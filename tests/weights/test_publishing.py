@@ -17,6 +17,7 @@ from fgbg_zoo.publishing import card_for
 from fgbg_zoo.publishing import prepared
 from fgbg_zoo.samples import draw_samples
 from fgbg_zoo.snapshot import write_snapshot
+from fgbg_zoo.weights import folder_of
 
 
 def snapshot(folder: Path, **changes: object) -> Path:
@@ -98,7 +99,16 @@ def test_a_model_of_other_data_shows_no_scenes(tmp_path):
     ("license", "matter"),
     [
         ("Apache-2.0", {"license": "apache-2.0"}),
+        ("ISC", {"license": "isc"}),
+        ("GPL-3.0-or-later", {"license": "gpl-3.0"}),
+        ("CC BY-NC-SA 3.0", {"license": "cc-by-nc-sa-3.0"}),
+        ("CreativeML OpenRAIL-M (https://example.org/terms)", {"license": "creativeml-openrail-m"}),
         ("A licence of my own", {"license": "other", "license_name": "a-licence-of-my-own"}),
+        (
+            "My terms (https://example.org/x)",
+            {"license": "other", "license_name": "my-terms", "license_link": "https://example.org/x"},
+        ),
+        ("各国", {"license": "other"}),
         ("", {}),
     ],
 )
@@ -107,6 +117,34 @@ def test_the_licence_in_the_front_matter(tmp_path, license, matter):
     front = yaml.safe_load(text.split("---")[1])
     assert {name: value for name, value in front.items() if name.startswith("license")} == matter
     assert f"Weights: {license or 'not stated'}." in text
+
+
+def test_what_a_card_had_before_and_is_no_longer_so_is_gone(tmp_path):
+    folder = snapshot(tmp_path / "s", license="MIT")
+    own = "license: other\nlicense_name: mine\nmodel-index: []\nlanguage: en\ntags: [layered-image-generation, birds]"
+    (folder / "README.md").write_text(f"---\n{own}\n---\n\nWords.\n")
+    text = published(folder, tmp_path / "out", samples=False)["README.md"].decode()
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["license"] == "mit"
+    assert front.keys() & {"license_name", "model-index"} == set()
+    assert front["language"] == "en"
+    assert "birds" in front["tags"]
+    assert "layered-image-generation" not in front["tags"]  # this model makes none
+    assert text.endswith("\n\nWords.\n")
+
+
+def test_samples_are_described_as_they_are_drawn(tmp_path):
+    said = {
+        name: published(folder_of(name), tmp_path / name)["README.md"].decode()
+        for name in ("mean-mask", "ilsgan-scenes")
+    }
+    generated, found = "What is generated, from above", "Of embedded scenes: picture"
+    assert found in said["mean-mask"]
+    assert generated not in said["mean-mask"]
+    assert generated in said["ilsgan-scenes"]
+    assert found in said["ilsgan-scenes"]
+    assert "- baseline\n" in said["mean-mask"]
+    assert "- unsupervised\n" not in said["mean-mask"]
 
 
 def test_the_training_is_told_with_its_command_and_long_settings_folded(tmp_path):

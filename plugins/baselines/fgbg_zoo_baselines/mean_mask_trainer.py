@@ -81,7 +81,7 @@ class MeanMaskTrainer(Trainer):
             architecture={"size": self._settings.size},
             preprocessing={"input": "pictures of any size; the mask is stretched to it"},
             training={**identity, "masks": count},
-            license="Apache-2.0",
+            license="Apache-2.0" if data.name == "scenes" else "",
             readme=self._notes(data),
         )
         (on_event or _ignore)({"kind": "done", "step": count, "snapshot": str(snapshot)})

@@ -116,7 +116,7 @@ class SeiganTrainer(Trainer):
             architecture=s.networks.model_dump(mode="json"),
             preprocessing={"size": s.architecture.size, "range": [-1, 1], "resize": "bilinear, antialiased"},
             training=training,
-            license="Apache-2.0",
+            license="Apache-2.0" if objects.name == "scenes" else "",
         )
 
 

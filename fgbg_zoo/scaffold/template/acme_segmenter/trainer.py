@@ -148,7 +148,7 @@ class PasteTrainer(Trainer):
                 "torch": torch.__version__,
                 **{name: round(value, 4) for name, value in result.evaluation.items()},
             },
-            license="Apache-2.0",
+            license="Apache-2.0" if data.name == "scenes" else "",  # of other data, who trains must say it
         )
 
 
