@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def push(
     access = Access(endpoint=endpoint, token=token)
     with TemporaryDirectory() as scratch:
         model, folder = _chosen(model_or_folder, Path(scratch) / "snapshot")
+        if not (license or model.config["license"]):
+            warnings.warn("The weights state no licence; license= (--license) gives them one.", stacklevel=2)
         scores = None if results is None else scores_of_run(Path(results), model.spec.name, folder)
         head = open_repository(repo_id, private=private, tag=tag, access=access)
         there = Published(head, access)

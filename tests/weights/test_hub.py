@@ -113,7 +113,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def toy_snapshot(folder: Path, note: str = "first", width: int = 2, **changes: object) -> Path:
     torch.manual_seed(width)
     network = registry.resolve("toy_nets.nets:Net", "toy")(width)
-    keywords = {"method": "toy-net", "architecture": {"width": width}, "training": {"note": note}, **changes}
+    described = {"method": "toy-net", "architecture": {"width": width}, "license": "MIT"}
+    keywords = {**described, "training": {"note": note}, **changes}
     return write_snapshot(folder, network, **keywords)
 
 

@@ -56,7 +56,7 @@ def published(hub: HubServer, toy: Path, tmp_path_factory: pytest.TempPathFactor
     torch.manual_seed(0)
     network = registry.resolve("toy_nets.nets:Net", "toy")(4096)
     folder = tmp_path_factory.mktemp("published") / "s"
-    write_snapshot(folder, network, method="toy-net", architecture={"width": 4096})
+    write_snapshot(folder, network, method="toy-net", architecture={"width": 4096}, license="MIT")
     hub.add(REPO, {path.name: path.read_bytes() for path in folder.iterdir()})
     return digest(network)
 
@@ -152,7 +152,7 @@ def test_a_fault_is_overcome_or_said_and_the_next_load_works(
 def test_what_was_cut_goes_on_where_it_stopped(hub: HubServer, load: Load, tmp_path: Path) -> None:
     """The client keeps whole pieces of ten megabytes."""
     network = registry.resolve("toy_nets.nets:Net", "toy")(200_000)
-    folder = write_snapshot(tmp_path / "s", network, method="toy-net", architecture={"width": 200_000})
+    folder = write_snapshot(tmp_path / "s", network, method="toy-net", architecture={"width": 200_000}, license="MIT")
     hub.add("lab/large", {path.name: path.read_bytes() for path in folder.iterdir()})
     start = len(hub.received)
     with hub.failing(Fault("cut", "/lab/large/*/model.safetensors", at=0.9)):
@@ -180,7 +180,7 @@ def test_a_branch_that_moves_in_between_gives_one_commit_or_the_other(
     hub: HubServer, published: str, load: Load, tmp_path: Path
 ) -> None:
     network = registry.resolve("toy_nets.nets:Net", "toy")(2)
-    folder = write_snapshot(tmp_path / "s", network, method="toy-net", architecture={"width": 2})
+    folder = write_snapshot(tmp_path / "s", network, method="toy-net", architecture={"width": 2}, license="MIT")
     other = {path.name: path.read_bytes() for path in folder.iterdir()}
     repository = hub.contents.repositories[REPO]
     before = repository.refs["main"]

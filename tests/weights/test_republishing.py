@@ -156,6 +156,8 @@ def test_a_card_whose_front_matter_is_none_is_said(hub, tmp_path):
 
 def test_a_licence_can_be_stated_when_publishing(hub, tmp_path):
     folder = snapshot(tmp_path / "s", license="")
+    with pytest.warns(UserWarning, match="state no licence"):
+        push(hub, folder)
     commit = push(hub, folder, license="CC-BY-NC-4.0")
     assert card(hub)[0]["license"] == "cc-by-nc-4.0"
     assert "Weights: CC-BY-NC-4.0." in card(hub)[1]
