@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors import safe_open
@@ -53,6 +54,8 @@ from fgbg_zoo.storing import store
 from fgbg_zoo.weights import folder_of
 from fgbg_zoo.weights import load
 from fgbg_zoo.weights import save
+
+_LARGEST_CARD: Final = 4 * 2**20
 
 
 def push(
@@ -305,6 +308,8 @@ def card_text(path: Path) -> str:
     """
     check_place(path)
     try:
+        if (size := path.stat().st_size) > _LARGEST_CARD:
+            raise SnapshotError(f"{path} has {size:,} bytes, and {_LARGEST_CARD:,} are the most that a card has.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{path} cannot be read as text ({error}); write it anew or remove it.") from error
