@@ -19,6 +19,10 @@ _SPEED: Final = "segment_images_per_s"
 _LABEL_HEIGHT: Final = 13.0
 _LETTER: Final = 6.3
 _CHART, _NUMBER = 490.0, 50.0
+_DOT: Final = 6.0  # half the side of the square that a point keeps free
+_GAP: Final = 10.0  # between a point and its label
+
+Box = tuple[float, float, float, float]  # left, upper, right and lower edge
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class BarChart:
 
 @dataclass(frozen=True)
 class Point:
-    """A labelled point, in pixels of the plot, with where its label goes and how its text is anchored."""
+    """A labelled point, in pixels of the plot, with where its label goes and how its text is anchored.
+
+    A label that is ``away``, not beside its point, is led to it by a line.
+    """
 
     name: str
     x: float
@@ -63,6 +70,7 @@ class Point:
     anchor: str
     baseline: bool
     about: str
+    away: bool
 
 
 @dataclass(frozen=True)
@@ -116,41 +124,45 @@ def scatter(
         return None
     decades = [math.log10(r.metrics[_SPEED]) for r in scored]
     low, high = math.floor(min(decades)), math.ceil(max(decades) + 1e-9)
-    taken: list[tuple[float, float, float, float]] = []
-    points = []
-    for result, decade in sorted(zip(scored, decades, strict=True), key=lambda pair: -pair[0].metrics[_SCORE]):
-        x = (decade - low) / (high - low) * width
-        y = (1 - result.metrics[_SCORE]) * height
-        points.append(_point(result, names[id(result)], x, y, width, result.method in baselines, taken))
+    placed = [
+        (result, (decade - low) / (high - low) * width, (1 - result.metrics[_SCORE]) * height)
+        for result, decade in zip(scored, decades, strict=True)
+    ]
+    placed.sort(key=lambda each: (each[2], each[1]))
+    taken = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for _, x, y in placed]  # no label covers a point
+    points = [
+        _point(result, names[id(result)], x, y, (width, height), result.method in baselines, taken)
+        for result, x, y in placed
+    ]
     x_ticks = [Tick((d - low) / (high - low) * width, _power(d)) for d in range(low, high + 1)]
     y_ticks = [Tick((1 - share / 5) * height, f"{share / 5:.1f}") for share in range(6)]
     return Scatter(width, height, points, x_ticks, y_ticks)
 
 
 def _point(
-    result: Result,
-    name: str,
-    x: float,
-    y: float,
-    width: float,
-    baseline: bool,
-    taken: list[tuple[float, float, float, float]],
+    result: Result, name: str, x: float, y: float, plot: tuple[float, float], baseline: bool, taken: list[Box]
 ) -> Point:
-    """A point whose label is beside it, on the side with room, moved down past labels that are there already."""
+    """A point whose label is where it covers neither another label nor a point, as near as it can be."""
     length = len(name) * _LETTER
-    right = x + 10 + length <= width
-    left_end = x + 10 if right else x - 10 - length
-    label_y = y + 4
-    while any(
-        abs(label_y - other) < _LABEL_HEIGHT and left_end < end and start < left_end + length
-        for start, end, other, _ in taken
-    ):
-        label_y += _LABEL_HEIGHT
-    taken.append((left_end, left_end + length, label_y, y))
+    for step in range(2 * round(plot[1] / _LABEL_HEIGHT)):
+        shift = (step + 1) // 2 * (1 if step % 2 else -1) * _LABEL_HEIGHT
+        for anchor, left in (("start", x + _GAP), ("end", x - _GAP - length)):
+            box = (left, y + shift - _LABEL_HEIGHT / 2, left + length, y + shift + _LABEL_HEIGHT / 2)
+            inside = box[0] >= -_GAP and box[2] <= plot[0] + _GAP and box[1] >= -_GAP and box[3] <= plot[1]
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                label_x = x + _GAP if anchor == "start" else x - _GAP
+                return Point(name, x, y, label_x, y + shift + 4, anchor, baseline, _about(result, name), bool(shift))
+    return Point(name, x, y, x + _GAP, y + 4, "start", baseline, _about(result, name), False)  # a very full plot
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _about(result: Result, name: str) -> str:
     value, speed = result.metrics[_SCORE], result.metrics[_SPEED]
-    about = f"{name}: IoU {columns.text(_SCORE, value)}, {columns.text(_SPEED, speed)} images/s"
-    anchor = "start" if right else "end"
-    return Point(name, x, y, x + 10 if right else x - 10, label_y, anchor, baseline, about)
+    return f"{name}: IoU {columns.text(_SCORE, value)}, {columns.text(_SPEED, speed)} images/s"
 
 
 def _power(decade: int) -> str:

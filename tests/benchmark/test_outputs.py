@@ -6,9 +6,13 @@ import csv
 import io
 import json
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations
+from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from fgbg_zoo.benchmark import charts
 from fgbg_zoo.benchmark import columns
@@ -103,12 +107,32 @@ def test_costs_are_never_best():
     assert columns.best(ROWS, columns.column("mae")) == {0.5}
 
 
-def test_labels_of_points_do_not_lie_on_each_other():
-    rows = [result(f"model-{index}", 0.5 + index / 1000) for index in range(5)]
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 1), st.floats(-1, 6), st.integers(3, 47)),
+        min_size=2,
+        max_size=14,
+        unique_by=lambda t: t[:2],
+    )
+)
+def test_labels_cover_neither_each_other_nor_points(drawn):
+    rows = [
+        result("x" * length, metrics={"iou_pooled": score, "segment_images_per_s": 10**decade})
+        for score, decade, length in drawn
+    ]
     plot = charts.scatter(rows, {id(row): row.model for row in rows}, set())
-    heights = sorted(point.label_y for point in plot.points)
-    assert all(b - a >= 12 for a, b in pairwise(heights))
-    assert all(0 <= point.x <= plot.width and 0 <= point.y <= plot.height for point in plot.points)
+    boxes = []
+    for point in plot.points:
+        assert 0 <= point.x <= plot.width
+        assert 0 <= point.y <= plot.height
+        left = point.label_x - (6.3 * len(point.name) if point.anchor == "end" else 0)
+        boxes.append((left, point.label_y - 10, left + 6.3 * len(point.name), point.label_y + 2))
+        assert point.away == (abs(point.label_y - 4 - point.y) > 1)
+    for one, other in combinations(boxes, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    for box, point in product(boxes, plot.points):
+        assert not (box[0] < point.x < box[2] and box[1] < point.y < box[3])
 
 
 def test_bars_begin_where_the_longest_name_has_room():
