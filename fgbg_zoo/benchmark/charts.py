@@ -146,12 +146,13 @@ def _point(
     length = len(name) * _LETTER
     for step in range(2 * round(plot[1] / _LABEL_HEIGHT)):
         shift = (step + 1) // 2 * (1 if step % 2 else -1) * _LABEL_HEIGHT
-        for anchor, left in (("start", x + _GAP), ("end", x - _GAP - length)):
+        for anchor, wanted in (("start", x + _GAP), ("end", x - _GAP - length)):
+            left = max(min(wanted, plot[0] + _GAP - length), -_GAP)
             box = (left, y + shift - _LABEL_HEIGHT / 2, left + length, y + shift + _LABEL_HEIGHT / 2)
-            inside = box[0] >= -_GAP and box[2] <= plot[0] + _GAP and box[1] >= -_GAP and box[3] <= plot[1]
+            inside = box[1] >= -_GAP and box[3] <= plot[1]
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                label_x = x + _GAP if anchor == "start" else x - _GAP
+                label_x = left if anchor == "start" else left + length
                 return Point(name, x, y, label_x, y + shift + 4, anchor, baseline, _about(result, name), bool(shift))
     return Point(name, x, y, x + _GAP, y + 4, "start", baseline, _about(result, name), False)  # a very full plot
 
