@@ -245,6 +245,7 @@ class Model:
             InputError: for an ``n`` below 1, or pictures that are missing, not asked for, or malformed.
             UnknownOptionError: for an option that the method does not declare.
             NotAvailableError: if the model does not generate.
+            PluginError: if it makes another number of pictures, or layers of several sizes.
         """
         generator = parts(self.network).get("generate")
         if generator is None:
@@ -262,6 +263,7 @@ class Model:
         }
         with memory_guard(f"generating {n} pictures", "Make fewer at a time."):
             layers: Layers = generator.generate(n, seed=seed, **pictures, **options)
+        self._check(layers, n)
         return layers._map(lambda tensor: tensor.float().clamp(0, 1))
 
     def _pictures(self, name: str, value: Tensor | None, n: int, *, needed: bool) -> Tensor | None:
@@ -275,6 +277,13 @@ class Model:
         if len(value) != n:
             raise InputError(f"generate({n}) needs {n} {name}, got {len(value)}.")
         return value.to(self.device, self.dtype)
+
+    def _check(self, layers: Layers, n: int) -> None:
+        size = layers.image.shape[-2:]
+        for part, channels in (("image", 3), ("foreground", 3), ("background", 3), ("mask", 1)):
+            shape = tuple(getattr(layers, part).shape)
+            if shape != (n, channels, *size):
+                raise PluginError(f"'{self.spec.name}' gave a layer '{part}' {shape} for {n} pictures; report it.")
 
     def _can(self) -> str:
         return ", ".join(parts(self.network)) or "nothing"

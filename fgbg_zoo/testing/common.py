@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import os
+import random
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +30,8 @@ AnyModel = str | ModelSpec | Model
 
 TOLERANCE = 1e-4
 """How much a probability may change with the rest of its batch: other shapes are summed in another order."""
+
+_SEED = 4637  # no one else's, so that seeding shows
 
 HALF_TOLERANCE = 0.02
 """How much values may change, in the mean over all pixels, in half precision or on another device."""
@@ -64,14 +71,54 @@ def written(options: Mapping[str, Any]) -> str:
 
 
 def undisturbed(call: Callable[[], T], name: str) -> T:
-    """The call's result, after checking that torch's random numbers go on as if it had not been."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        before = torch.get_rng_state()
-        result = call()
-        same = torch.equal(before, torch.get_rng_state())
-    assert same, f"'{name}' draws from torch's global random numbers; use a torch.Generator of its own"
+    """The call's result, after checking that it prints nothing and leaves what others use as it was.
+
+    That is the random numbers of torch, NumPy and Python, torch's settings and the current folder.
+    """
+    printed, found = io.StringIO(), _shared()
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(printed):
+        for seed in (torch.manual_seed, np.random.seed, random.seed):
+            seed(_SEED)
+        torch.set_default_dtype(torch.float32)
+        before = _shared()
+        try:
+            result = call()
+            after = _shared()
+        finally:
+            _restore(found)
+    changed = [what for what, value in before.items() if not _equal(value, after[what])]
+    advice = "; use a torch.Generator of its own" if changed and "random" in changed[0] else ""
+    assert not changed, f"'{name}' changes {' and '.join(changed)} for everybody else{advice}"
+    assert not printed.getvalue(), f"'{name}' prints {printed.getvalue()[:40]!r}"
     return result
+
+
+def _shared() -> dict[str, Any]:
+    """What all code of a process shares."""
+    return {
+        "torch's global random numbers": torch.get_rng_state(),
+        "NumPy's global random numbers": np.random.get_state(),
+        "Python's global random numbers": random.getstate(),
+        "torch's default type": torch.get_default_dtype(),
+        "whether torch computes gradients": torch.is_grad_enabled(),
+        "the current folder": os.getcwd(),
+    }
+
+
+def _restore(shared: Mapping[str, Any]) -> None:
+    np.random.set_state(shared["NumPy's global random numbers"])
+    random.setstate(shared["Python's global random numbers"])
+    torch.set_default_dtype(shared["torch's default type"])
+    torch.set_grad_enabled(shared["whether torch computes gradients"])
+    os.chdir(shared["the current folder"])
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, tuple):
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
 
 
 def assert_map(value: Any, shape: tuple[int, ...], what: str) -> None:

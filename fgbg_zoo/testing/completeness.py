@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from packaging.licenses import InvalidLicenseExpression
+from packaging.licenses import canonicalize_license_expression
+
 from fgbg_zoo.discovery import Spec
 from fgbg_zoo.spec import CommandSpec
 from fgbg_zoo.spec import DatasetSpec
@@ -50,7 +53,7 @@ def promises(spec: Spec) -> list[Promise]:
 def _method(spec: MethodSpec) -> Iterator[Promise]:
     """A baseline may be nobody's paper: the mean mask of a training split, say."""
     what = "name the SPDX identifier of the code's licence"
-    yield Promise("states the licence of its code", _text(spec.license, "MethodSpec.license", what))
+    yield Promise("states the licence of its code", _licence(spec.license, "MethodSpec.license", what))
     yield Promise("has a title", _text(spec.title, "MethodSpec.title", "give the title of the paper"))
     yield Promise("names its paper", _address(spec.paper, "MethodSpec.paper", needed=not spec.baseline))
     yield Promise("has a citation", _citation(spec.citation, needed=not spec.baseline or bool(spec.paper)))
@@ -60,7 +63,7 @@ def _model(spec: ModelSpec) -> Iterator[Promise]:
     """Weights that nobody has published yet have no licence yet."""
     if spec.weights != "unpublished":
         what = "name the SPDX identifier of the weights' licence, or a name with an address"
-        yield Promise("states a licence", _text(spec.license, "ModelSpec.license", what))
+        yield Promise("states a licence", _licence(spec.license, "ModelSpec.license", what))
     if spec.paper:
         yield Promise("names its paper", _address(spec.paper, "ModelSpec.paper"))
 
@@ -72,6 +75,16 @@ def _text(value: object, field: str, todo: str) -> str:
         return f"{field} is empty; {todo}."
     if value.strip().lower().startswith(_UNFINISHED):
         return f"{field} is not written yet ({value.strip()[:40]!r}); {todo}."
+    return ""
+
+
+def _licence(value: object, field: str, todo: str) -> str:
+    if (problem := _text(value, field, todo)) or "https://" in str(value):
+        return problem
+    try:
+        canonicalize_license_expression(str(value))
+    except InvalidLicenseExpression:
+        return f"{field} is {str(value)[:40]!r}, which SPDX does not know; {todo}, or LicenseRef-NAME."
     return ""
 
 
@@ -90,4 +103,6 @@ def _citation(value: object, *, needed: bool) -> str:
     problem = _text(value, "MethodSpec.citation", "give a BibTeX entry")
     if not problem and not str(value).lstrip().startswith("@"):
         return "MethodSpec.citation is no BibTeX entry; one begins with @article{, @inproceedings{ or the like."
+    if not problem and str(value).count("{") != str(value).count("}"):
+        return "MethodSpec.citation is no BibTeX entry: not every brace in it is closed."
     return problem

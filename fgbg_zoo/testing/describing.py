@@ -17,6 +17,8 @@ def assert_consistent(spec: ModelSpec) -> None:
     assert spec.description.strip(), f"{where} has no description"
     assert "\n" not in spec.description, f"the description of {where} is not one line"
     assert spec.capabilities, f"{where} declares no capabilities"
+    size = spec.resolution
+    assert size is None or (type(size) is int and size > 0), f"{where} has the resolution {size!r}, no number of pixels"
     has = not spec.preset or spec.preset in method.presets
     assert has, f"{where} names the preset '{spec.preset}', which '{method.name}' does not have"
     known = {option.name for option in method.segment_options}

@@ -18,6 +18,8 @@ from fgbg_zoo.testing.common import noise
 from fgbg_zoo.testing.common import undisturbed
 from fgbg_zoo.testing.common import written
 
+_BATCH = 5
+
 
 def pictures_for(model: Model, n: int) -> dict[str, Any]:
     """What a model generates ``n`` pictures from: noise for each of its inputs, by name."""
@@ -26,13 +28,16 @@ def pictures_for(model: Model, n: int) -> dict[str, Any]:
 
 
 def assert_layers(model: Model) -> None:
-    """As many as asked for, all layers of one size, float, finite and in [0,1]; the pictures given stay as they are."""
+    """As many as asked for, all layers of one size, float, finite and in [0,1]; the pictures given stay as they are.
+
+    What starts from noise makes pictures that differ.
+    """
     generator: Any = model.generator
     name = model.spec.name
     assert isinstance(generator, Generator), f"'{name}' declares that it generates, but has no Generator"
     inputs = tuple(generator.inputs)
     assert inputs == model.spec.inputs, f"'{name}' declares the inputs {model.spec.inputs}, its generator has {inputs}"
-    for n in (1, 2):
+    for n in (1, _BATCH):
         given = {key: picture.to(model.device, model.dtype) for key, picture in pictures_for(model, n).items()}
         before = {key: picture.clone() for key, picture in given.items()}
         with torch.inference_mode():
@@ -40,6 +45,8 @@ def assert_layers(model: Model) -> None:
         assert_layers_of(raw, n, name)
         unchanged = all(torch.equal(given[key], before[key]) for key in given)
         assert unchanged, f"'{name}' changes the pictures that it is given"
+        differ = n == 1 or bool(inputs) or not torch.equal(raw.image[:1].expand_as(raw.image), raw.image)
+        assert differ, f"'{name}' makes {n} times the same picture"
 
 
 def assert_seed_decides(model: Model) -> None:

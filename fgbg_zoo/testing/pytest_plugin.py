@@ -34,6 +34,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of the contract that have no subject: a plugin without data sets has none of data sets."""
+    suite = sys.modules.get("fgbg_zoo.testing.suite")
+    if suite is not None:
+        classes = {cls for item in items if (cls := getattr(item, "cls", None))}
+        for cls in sorted(
+            (cls for cls in classes if issubclass(cls, suite.PluginContract)), key=lambda cls: cls.__name__
+        ):
+            cls.check_skips()
     empty = [item for item in items if item.get_closest_marker("fgbg_zoo_nothing")]
     if empty:
         items[:] = [item for item in items if item not in empty]

@@ -24,18 +24,24 @@ from fgbg_zoo.testing.common import noise
 from fgbg_zoo.testing.common import undisturbed
 from fgbg_zoo.testing.common import written
 
-SIZES = ((48, 40), (33, 57), (1, 1))
-"""Heights and widths on which a segmenter is tried: none is its own, and one is a single pixel."""
+SIZES = ((48, 40), (33, 57), (1, 1), (20, 132))
+"""Heights and widths on which a segmenter is tried: none is its own, one is a single pixel, one large and wide."""
+
+_BATCH = 5
 
 
 def assert_masks_of_any_size(model: Model, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """Masks are (B,1,H,W), float, finite and in [0,1] before anything clamps them; the pictures stay as they are."""
+    """Masks are (B,1,H,W), float, finite and in [0,1] before anything clamps them; the pictures stay as they are.
+
+    Pictures of noise, a black one and a grey one: what divides by their range or deviation gives NaN.
+    """
     segmenter: Any = model.segmenter
     name = model.spec.name
     assert isinstance(segmenter, Segmenter), f"'{name}' declares that it segments, but has no Segmenter"
     given = defaults(model.method.segment_options, model.spec.segment_defaults)
     for height, width in sizes:
-        images = noise(3, height, width).to(model.device, model.dtype)
+        flat = torch.tensor([0.0, 0.5]).view(2, 1, 1, 1).expand(2, 3, height, width)
+        images = torch.cat([noise(1, height, width), flat]).to(model.device, model.dtype)
         before = images.clone()
         with torch.inference_mode():
             raw = segmenter.segment(images, **given)
@@ -51,11 +57,11 @@ def assert_masks_repeat(model: Model) -> None:
 
 
 def assert_batch_independence(model: Model) -> None:
-    """A picture's mask is the same alone and among others."""
-    images = noise(3, *SIZES[0])
+    """A picture's mask is the same alone, in a small batch, and in a larger one."""
+    images = noise(_BATCH, *SIZES[0])
     whole = model.segment(images)
-    alone = torch.cat([model.segment(image[None]) for image in images])
-    difference = float((whole - alone).abs().max())
+    parts = torch.cat([model.segment(part) for part in (images[:1], images[1:3], images[3:])])
+    difference = float((whole - parts).abs().max())
     assert difference <= TOLERANCE, f"a mask of '{model.spec.name}' depends on the rest of its batch ({difference:.2g})"
 
 

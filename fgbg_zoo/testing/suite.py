@@ -66,6 +66,12 @@ class PluginContract:
     precisions: ClassVar[tuple[str, ...]] = ("bf16", "fp16")
     skip: ClassVar[Mapping[str, str]] = {}
 
+    _known: ClassVar[set[str]]
+    """Every test with its subject, as far as they are collected."""
+
+    def __init_subclass__(cls) -> None:
+        cls._known = set()
+
     @classmethod
     def load(cls, spec: ModelSpec, **how: Any) -> Model:
         """A model to try. A plugin may make it cheaper here, by fewer rounds of the same computation.
@@ -166,6 +172,8 @@ class PluginContract:
                 f"{cls.__name__} tests the plugin '{cls.plugin}', which is not installed ({', '.join(known)} are). "
                 "Install it with 'pip install -e .', and give the name of its entry point."
             )
+        if not _model_specs(cls) and cls.models != "*":
+            raise pytest.UsageError(f"{cls.__name__}.models is '{cls.models}', and '{cls.plugin}' has no such model.")
         test = metafunc.function.__name__
         for name in [name for name in _SUBJECTS if name in metafunc.fixturenames]:
             values = [cls._param(test, *subject) for subject in _SUBJECTS[name](cls, metafunc)]
@@ -175,7 +183,15 @@ class PluginContract:
             metafunc.parametrize(name, values, indirect=loads, scope="class" if loads else "function")
 
     @classmethod
+    def check_skips(cls) -> None:
+        """Refuse patterns of ``skip`` that no test has, once all tests are known: called by the zoo's pytest plugin."""
+        unknown = [pattern for pattern in cls.skip if not any(fnmatchcase(name, pattern) for name in cls._known)]
+        if unknown:
+            raise pytest.UsageError(f"{cls.__name__}.skip names '{unknown[0]}', and no test is called so.")
+
+    @classmethod
     def _param(cls, test: str, label: str, value: Any, why: str) -> Any:
+        cls._known.add(f"{test} {label}")
         reasons = [reason for pattern, reason in cls.skip.items() if fnmatchcase(f"{test} {label}", pattern)]
         reasons += [why] if why else []
         return pytest.param(value, id=label, marks=[pytest.mark.skip(reasons[0])] if reasons else [])

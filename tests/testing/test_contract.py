@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -81,7 +83,14 @@ def darken(images: Tensor, mask: Tensor) -> Tensor:
         (darken, "changes the pictures"),
         (lambda images, mask: mask * torch.rand(1), "global random numbers"),
         (lambda images, mask: mask * torch.rand(1, generator=GENERATOR), "other masks for the same pictures"),
-        (lambda images, mask: mask * len(mask) / 3, "depends on the rest of its batch"),
+        (lambda images, mask: mask * len(mask) / 5, "depends on the rest of its batch"),
+        (
+            lambda images, mask: mask * (torch.arange(len(mask)) < 3).view(-1, 1, 1, 1),
+            "depends on the rest of its batch",
+        ),
+        (lambda images, mask: mask - images.amin((1, 2, 3), True) / images.amax((1, 2, 3), True), "NaN"),
+        (lambda images, mask: mask[..., :64], "have the shape"),
+        (lambda images, mask: reseed(mask), "NumPy's global random numbers"),
     ],
 )
 def test_what_a_segmenter_breaks_is_named(harm: Callable[[Tensor, Tensor], Tensor], says: str) -> None:
@@ -113,8 +122,31 @@ def change(name: str, function: Callable[[Tensor], Tensor]) -> Callable[[dict[st
 
 
 def repeat(parts: dict[str, Tensor], seed: int) -> None:
+    """The same pictures, whatever the seed."""
     for name, part in parts.items():
-        parts[name] = part * 0 + 0.5
+        shade = torch.linspace(0.2, 0.8, len(part)).view(-1, 1, 1, 1)
+        parts[name] = part * 0 + shade
+
+
+@pytest.fixture(autouse=True)
+def _default_type() -> Iterator[None]:
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def reseed(value: Tensor) -> Tensor:
+    np.random.seed(0)
+    return value
+
+
+def retype(value: Tensor) -> Tensor:
+    torch.set_default_dtype(torch.float64)
+    return value
+
+
+def shout(value: Tensor) -> Tensor:
+    print("at work")
+    return value
 
 
 @pytest.mark.parametrize(
@@ -126,6 +158,11 @@ def repeat(parts: dict[str, Tensor], seed: int) -> None:
         (change("image", lambda picture: picture * torch.rand(1)), "global random numbers"),
         (change("image", lambda picture: picture * torch.rand(1, generator=GENERATOR)), "other layers for the same"),
         (repeat, "same pictures for every seed"),
+        (change("image", lambda picture: picture[:1].expand_as(picture)), "5 times the same picture"),
+        (lambda parts, seed: Layers(**{name: part[:4] for name, part in parts.items()}), "have the shape \\(4, 3"),
+        (change("image", reseed), "NumPy's global random numbers"),
+        (change("image", retype), "torch's default type"),
+        (change("image", shout), "prints 'at work"),
         (lambda parts, seed: Layers(**{name: part[:1] for name, part in parts.items()}), "have the shape \\(1, 3"),
         (lambda parts, seed: parts["image"], "no Layers"),
     ],

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     site = write_distribution(folder / "site", "sick", plugins={"sick": "sick.plugin"}, files=files)
     (folder / "test_contract.py").write_text(TESTS)
     (folder / "test_unknown.py").write_text(TESTS.replace('"sick"', '"sicker"'))
+    (folder / "test_none.py").write_text(TESTS.replace("precisions", 'models = "well-*"\n    precisions'))
     command = [sys.executable, "-m", "pytest", "-rA", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(site), "FGBG_ZOO_PLUGINS": "sick", "COLUMNS": "200"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
@@ -105,6 +107,21 @@ def test_a_plugin_that_is_not_installed_is_named(report: str) -> None:
 def test_what_a_plugin_has_none_of_is_no_test(report: str) -> None:
     assert "[none]" not in report
     assert re.search(r"\d+ deselected", report)
+
+
+def test_a_pattern_of_no_model_is_named(report: str) -> None:
+    assert "TestContract.models is 'well-*', and 'sick' has no such model" in report
+
+
+def test_a_pattern_of_no_test_is_named(tmp_path: Path) -> None:
+    files = {"sick/__init__.py": "", "sick/plugin.py": PLUGIN, "sick/model.py": MODEL}
+    site = write_distribution(tmp_path / "site", "sick", plugins={"sick": "sick.plugin"}, files=files)
+    (tmp_path / "test_contract.py").write_text(TESTS.replace("test_masks_repeat sick-w*", "test_masks sick-w*"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "FGBG_ZOO_PLUGINS": "sick"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    assert done.returncode != 0
+    assert "TestContract.skip names 'test_masks sick-w*', and no test is called so" in done.stdout + done.stderr
 
 
 def test_what_is_not_tried_says_why(report: str) -> None:
