@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fgbg_zoo.spec import PluginInfo as PluginInfo
     from fgbg_zoo.publishing import push as push
     from fgbg_zoo.weights import load as load
+    from fgbg_zoo.weights import pull as pull
     from fgbg_zoo.weights import save as save
 
 _HOME = {
@@ -51,7 +52,7 @@ _HOME = {
     "registry": ("info", "list_datasets", "list_methods", "list_models", "plugins"),
     "spec": ("CommandSpec", "DatasetSpec", "MethodSpec", "MetricSpec", "ModelSpec", "Option", "PluginInfo"),
     "publishing": ("push",),
-    "weights": ("load", "save"),
+    "weights": ("load", "pull", "save"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -27,12 +27,24 @@ class Access:
         local_files_only: use what is cached, and ask the Hub for nothing.
         endpoint: the Hub's address.
         token: an access token; ``False`` sends none, ``True`` needs the one of the last login.
+        must_ask: do not take what is cached where the Hub refuses or cannot be reached.
+
+    Raises:
+        UsageError: for an address that is none, or a token that cannot be sent.
     """
 
     cache_dir: str | Path | None = None
     local_files_only: bool = False
     endpoint: str | None = None
     token: Token = None
+    must_ask: bool = False
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and not re.match(r"https?://[^/\s]", self.endpoint):
+            raise UsageError(f"{printable(repr(self.endpoint))} is no address of a Hub: one begins with https://.")
+        if isinstance(self.token, str) and not re.fullmatch(r"[!-~]+", self.token):
+            said = "holds other characters than letters, digits and marks" if self.token else "is empty"
+            raise UsageError(f"The token for the Hub {said}; leave it out to use that of 'hf auth login', if any.")
 
     @property
     def address(self) -> str:
@@ -109,7 +121,9 @@ def check_repository(repo_id: str) -> None:
     """
     part = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
     if not re.fullmatch(f"{part}/{part}", repo_id):
-        said = "write organisation/repository, of letters, digits, '-', '_' and '.'"
+        bare = re.sub(r"^(hf:|https?://[^/]+/)", "", repo_id).partition("@")[0]
+        meant = f"; '{bare}' perhaps" if bare != repo_id and re.fullmatch(f"{part}/{part}", bare) else ""
+        said = f"write organisation/repository, of letters, digits, '-', '_' and '.'{meant}"
     elif any(mark in repo_id for mark in ("--", "..")) or repo_id.endswith(".git") or len(repo_id) > _LONGEST:
         said = f"it may hold no '--' and no '..', not end with '.git', and be of {_LONGEST} characters at most"
     else:

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from huggingface_hub import HfApi
+from huggingface_hub import get_token
 from huggingface_hub import hf_hub_download
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
@@ -27,6 +29,8 @@ from fgbg_zoo.errors import WeightsNotFoundError
 
 _WAITS: Final = (0.5, 2.0)
 """Seconds before each further try. The client tries again by itself what it can go on with, but not all."""
+
+_LOG_IN: Final = "log in with 'hf auth login', or give a token (--token, token=, $HF_TOKEN)"
 
 
 class _Passing(Exception):
@@ -59,6 +63,38 @@ def fetch(repo_id: str, filename: str, revision: str, access: Access) -> Path:
         raise HubError(str(error)) from error.__cause__
 
 
+def ask(repo_id: str, revision: str, access: Access) -> None:
+    """Make sure that the Hub has a revision and shows it: its client takes what is cached if it is refused or fails.
+
+    Raises:
+        WeightsNotFoundError: for a repository or revision that does not exist, or if the Hub cannot be reached.
+        HubError: if the Hub refuses or fails.
+    """
+    if unreachable := access.unreachable():
+        why = f"the Hub at {access.address} could not be reached ({unreachable})"
+        raise WeightsNotFoundError(f"{repo_id} was not looked for: {why}.", why)
+    try:
+        HfApi(endpoint=access.endpoint, token=access.token, library_name="fgbg-zoo").model_info(
+            repo_id, revision=revision
+        )
+    except RepositoryNotFoundError as error:
+        raise _absent(repo_id, error, access) from error
+    except RevisionNotFoundError as error:
+        raise _no_revision(repo_id, revision) from error
+    except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
+        raise HubError(f"{repo_id} was not fetched: {reason(error, access)}.") from error
+
+
+def _absent(repo_id: str, error: HfHubHTTPError, access: Access) -> WeightsNotFoundError:
+    absent = f"here is no Hub repository {repo_id} at {access.address}"
+    private = _or_private(error, access)
+    return WeightsNotFoundError(f"T{absent}{private}.", f"t{absent}{private if _LOG_IN in private else ''}")
+
+
+def _no_revision(repo_id: str, revision: str) -> WeightsNotFoundError:
+    return WeightsNotFoundError(f"Hub repository {repo_id} has no revision '{revision}'; try another or none.")
+
+
 def _fetch_once(repo_id: str, filename: str, revision: str, access: Access) -> Path:
     pinned = _is_pinned(repo_id, filename, revision, access)
     unreachable = "" if access.offline or pinned else access.unreachable()
@@ -77,16 +113,12 @@ def _fetch_once(repo_id: str, filename: str, revision: str, access: Access) -> P
         raise UsageError(f"'{repo_id}' names no Hub repository ({error}).") from error
     except GatedRepoError as error:
         raise HubError(
-            f"Hub repository {repo_id} is gated: accept its terms at {access.address}/{repo_id}, then log in with "
-            "'hf auth login' or give token=."
+            f"Hub repository {repo_id} is gated: accept its terms at {access.address}/{repo_id}, then {_LOG_IN}."
         ) from error
     except RepositoryNotFoundError as error:
-        absent = f"here is no Hub repository {repo_id} at {access.address}{_or_private(error)}"
-        raise WeightsNotFoundError(f"T{absent}.", f"t{absent}") from error
+        raise _absent(repo_id, error, access) from error
     except RevisionNotFoundError as error:
-        raise WeightsNotFoundError(
-            f"Hub repository {repo_id} has no revision '{revision}'; try another or none."
-        ) from error
+        raise _no_revision(repo_id, revision) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         if access.offline:
             why = f"{access.offline} forbids asking the Hub"
@@ -145,9 +177,15 @@ def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bo
     return isinstance(cached, str)
 
 
-def _or_private(error: HfHubHTTPError) -> str:
-    refused = error.response.status_code in (401, 403)
-    return ", or it is private: log in with 'hf auth login' or give token=" if refused else ""
+def _or_private(error: HfHubHTTPError, access: Access) -> str:
+    if error.response.status_code in (401, 403):
+        return f", or it is private: {_LOG_IN}"
+    return ", or it is private and the token may not see it" if _token(access) else ""
+
+
+def _token(access: Access) -> str | None:
+    """The token that is sent."""
+    return None if access.token is False else access.token if isinstance(access.token, str) else get_token()
 
 
 def _refusal(error: BaseException) -> HfHubHTTPError | None:
@@ -162,8 +200,12 @@ def reason(error: Exception, access: Access) -> str:
     """What went wrong, from the Hub's answer where there is one."""
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        if status in (401, 403):
-            return f"{access.address} refuses access ({status}); log in with 'hf auth login' or give token="
+        if status in (401, 403) and not _token(access):
+            return f"{access.address} refuses access ({status}); {_LOG_IN}"
+        if status == 401:
+            return f"{access.address} refuses access (401): it does not take the token; make a new one or leave it out"
+        if status == 403:
+            return f"{access.address} refuses access (403): the token's rights are not enough for this"
         return f"{access.address} answered {status} ({error.server_message or error.response.reason_phrase})"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE=1 forbids asking the Hub"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from fgbg_zoo.access import Access
 from fgbg_zoo.access import check_repository
 from fgbg_zoo.access import check_revision
 from fgbg_zoo.errors import SnapshotError
+from fgbg_zoo.fetching import ask
 from fgbg_zoo.fetching import fetch
 from fgbg_zoo.locate import CONFIG
 from fgbg_zoo.locate import INDEX
@@ -38,7 +40,7 @@ def fetch_snapshot(repo_id: str, revision: str | None, access: Access) -> Path:
         HubError: if the Hub refuses access or fails.
         SnapshotError: if the repository holds no snapshot.
     """
-    revision = _checked(repo_id, revision)
+    revision = _checked(repo_id, revision, access)
     try:
         config = fetch(repo_id, CONFIG, revision, access)
     except EntryNotFoundError as error:
@@ -76,7 +78,7 @@ def fetch_files(repo_id: str, names: Sequence[str], revision: str | None, access
         WeightsNotFoundError, HubError: as `fetch_snapshot`.
         SnapshotError: if the repository lacks one of the files.
     """
-    revision = _checked(repo_id, revision)
+    revision = _checked(repo_id, revision, access)
     name = names[0]
     try:
         folder = fetch(repo_id, name, revision, access).parent
@@ -87,8 +89,11 @@ def fetch_files(repo_id: str, names: Sequence[str], revision: str | None, access
     return folder
 
 
-def _checked(repo_id: str, revision: str | None) -> str:
+def _checked(repo_id: str, revision: str | None, access: Access) -> str:
     """The revision to ask for, of a repository whose name may be one: both become parts of paths."""
     check_repository(repo_id)
     check_revision(revision)
-    return revision or _MAIN
+    revision = revision or _MAIN
+    if access.must_ask and not access.offline and not re.fullmatch("[0-9a-f]{40}", revision):
+        ask(repo_id, revision, access)
+    return revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
@@ -82,6 +83,8 @@ def load(
         DeviceError: if the device is not there or runs out of memory.
         UsageError: for arguments that contradict each other.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(f"load takes a model's name or a folder, not a {type(name).__name__}.")
     text = os.fspath(name)
     place, kind = pick_device(device), pick_dtype(dtype)
     found = _find(text, revision, Access(cache_dir, local_files_only, endpoint, token))
@@ -98,6 +101,8 @@ def save(model: Model, folder: str | Path) -> Path:
         OutputError: if it cannot be written; what was there stays.
         UsageError: if the folder holds other things than a snapshot.
     """
+    if not isinstance(model, Model):
+        raise UsageError(f"save takes what load gives, not a {type(model).__name__}.")
     config = {**_config_of(model.spec), **model.config}
     if "architecture" not in model.config:
         raise UsageError(f"'{model.spec.name}' was made without the architecture's keywords, so it cannot be saved.")
@@ -125,6 +130,9 @@ def pull(
 ) -> Path | None:
     """Bring a model's weights onto this machine, where `load` finds them without a network.
 
+    Unlike `load`, it fails if the Hub refuses or cannot be reached, though something is cached; not at a full commit
+    hash, which means the same forever.
+
     Args:
         name: a registered model, or ``"hf:organisation/repository@revision"``.
         revision: as for `load`, as are the others.
@@ -139,7 +147,7 @@ def pull(
     Raises:
         UnknownModelError, WeightsNotFoundError, HubError, SnapshotError, UsageError: as for `load`.
     """
-    access = Access(cache_dir, local_files_only, endpoint, token)
+    access = Access(cache_dir, local_files_only, endpoint, token, must_ask=True)
     if name.startswith("hf:"):
         return _check_whole(_repository_snapshot(name, revision, access))
     spec = registry.info(name)
@@ -174,7 +182,12 @@ def _find(text: str, revision: str | None, access: Access) -> _Found:
     if text.startswith("hf:"):
         return _from_repository(text, revision, access)
     if _is_path(text):
-        return _from_folder(Path(text).expanduser(), revision)
+        folder = Path(text).expanduser()
+        if not folder.exists() and (repo_id := _meant_repository(text)):
+            raise WeightsNotFoundError(
+                f"There is no folder {text}; write 'hf:{repo_id}' if the Hub's repository of that name is meant."
+            )
+        return _from_folder(folder, revision)
     try:
         spec = registry.info(text)
     except UnknownModelError:
@@ -182,6 +195,12 @@ def _find(text: str, revision: str | None, access: Access) -> _Found:
             return _from_folder(Path(text), revision)
         raise
     return _from_spec(spec, revision, access)
+
+
+def _meant_repository(text: str) -> str:
+    """The repository that somebody meant who forgot ``hf:`` or copied its address; nothing if it looks like none."""
+    found = re.fullmatch(r"(?:https?://[^/]+/)?([A-Za-z0-9][\w.-]*/[\w.-]+)/?", text)
+    return found[1] if found else ""
 
 
 def _is_path(text: str) -> bool:
@@ -284,6 +303,12 @@ def _snapshot_of(spec: ModelSpec, method: MethodSpec, revision: str | None, acce
     try:
         return read_snapshot(fetch_snapshot(spec.hub_repo, revision or spec.revision, access), hashes)
     except WeightsNotFoundError as error:
+        if bundled_snapshot(spec):
+            raise WeightsNotFoundError(
+                f"revision='{revision}' means the Hub's repository {spec.hub_repo}, and {error.reason}; leave it out "
+                f"to use the weights of '{spec.name}' that are bundled.",
+                error.reason,
+            ) from error
         unpublished = "" if spec.revision else " are not published yet"
         raise WeightsNotFoundError(
             f"Weights of '{spec.name}'{unpublished}: nothing found locally, and {error.reason}; {_ways(spec, method)}.",

@@ -31,9 +31,10 @@ def pull(
     """Bring the weights of models into the Hub's cache, where every verb finds them without a network.
 
     The cache is the Hub's own: 'hf cache ls' shows it, and $HF_HOME moves it; copy it to a machine that has no network.
-    The exit code is 1 if a model could not be had.
+    The exit code is 1 if a model could not be had; one that is not published yet counts if it is named, not if it
+    only fits a pattern.
     """
-    rows = [_pulled(name, endpoint, token) for name in _names(patterns)]
+    rows = [_pulled(name, endpoint, token, exact=name in patterns) for name in _names(patterns)]
     if json:
         console.print_json(rows)
     else:
@@ -57,13 +58,15 @@ def _names(patterns: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _pulled(name: str, endpoint: str | None, token: str | None) -> dict[str, Any]:
+def _pulled(name: str, endpoint: str | None, token: str | None, *, exact: bool) -> dict[str, Any]:
     from fgbg_zoo.weights import pull as fetch
 
     row: dict[str, Any] = {"model": name, "weights": "", "place": None, "error": ""}
     try:
         place = fetch(name, endpoint=endpoint, token=token)
     except WeightsNotFoundError as error:  # why is enough here: the ways to get weights are the same for every row
+        if not exact and registry.info(name).weights == "unpublished":
+            return {**row, "weights": "unpublished"}
         return {**row, "weights": "missing", "error": error.reason}
     except FgbgZooError as error:
         return {**row, "weights": "missing", "error": str(error)}

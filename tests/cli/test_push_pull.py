@@ -128,12 +128,25 @@ def test_what_goes_wrong_is_a_sentence(cli, hub, snapshot, words, code, said):
 
 
 def test_pulling_names_what_is_not_to_be_had(cli, hub):
-    done = cli("pull", "ilsgan-cub*", "seigan-scenes", "grabcut", "--json")
+    done = cli("pull", "ilsgan-cub*", "ilsgan-cub", "seigan-scenes", "grabcut", "--json")
     assert done.code == 1
-    assert "2 of 4 models could not be had" in done.sentence
+    assert "1 of 4 models could not be had" in done.sentence
     rows = {row["model"]: row for row in json.loads(done.out)}
-    assert [row["weights"] for row in rows.values()] == ["missing", "missing", "bundled", "none needed"]
+    assert [row["weights"] for row in rows.values()] == ["missing", "unpublished", "bundled", "none needed"]
     assert rows["ilsgan-cub"]["error"] == f"there is no Hub repository fgbg-zoo/ilsgan-cub at {hub.url}"
+    assert cli("pull", "ilsgan-cub*").code == 0
+
+
+def test_pulling_does_not_take_what_is_cached_for_what_is_there(cli, hub, snapshot, monkeypatch):
+    commit = fgbg_zoo.push(snapshot, "lab/mean").rpartition("/")[2]
+    assert cli("pull", "hf:lab/mean").code == 0
+    for words in (("--endpoint", "http://127.0.0.1:1"), ("--token", "wrong")):
+        done = cli("pull", "hf:lab/mean", *words)
+        assert done.code == 1
+        assert "1 of 1 models could not be had" in done.sentence
+    assert cli("pull", f"hf:lab/mean@{commit}", "--endpoint", "http://127.0.0.1:1").code == 0
+    assert fgbg_zoo.load("hf:lab/mean", endpoint="http://127.0.0.1:1", device="cpu").spec.name == "mean-mask"
+    assert fgbg_zoo.pull("hf:lab/mean", local_files_only=True).name == commit
 
 
 def test_an_organisation_that_is_none_is_said(cli, monkeypatch):

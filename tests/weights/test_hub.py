@@ -263,14 +263,23 @@ attempt(load, "hf:lab/pickled")
 attempt(load, "hf:lab/cut")
 attempt(load, "hf:lab/present", local_files_only=True)
 attempt(load, "hf:la b/toy")
+attempt(load, "hf:lab/present", token="")
+attempt(load, "hf:lab/present", token="caf\u00e9")
+attempt(load, "hf:lab/present", endpoint="127.0.0.1:1")
+attempt(fgbg_zoo.push, "s", "hf:lab/toy")
+attempt(fgbg_zoo.push, "s", "https://huggingface.co/lab/toy")
 """)
-    assert len(lines) == 11
-    nothing, revision, commit, gated, refused, private, bare, pickled, cut, offline, misnamed = lines
-    assert nothing == f"WeightsNotFoundError: There is no Hub repository lab/nothing at {hub.url}."
+    assert len(lines) == 16
+    nothing, revision, commit, gated, refused, private, bare, pickled, cut, offline, misnamed, *unusable = lines
+    assert nothing.startswith(f"WeightsNotFoundError: There is no Hub repository lab/nothing at {hub.url}")
+    assert unusable[0].startswith("UsageError: The token for the Hub is empty")
+    assert unusable[1].startswith("UsageError: The token for the Hub holds other characters")
+    assert unusable[2] == "UsageError: '127.0.0.1:1' is no address of a Hub: one begins with https://."
+    assert all(line.endswith("; 'lab/toy' perhaps.") for line in unusable[3:])
     assert revision.startswith("WeightsNotFoundError: Hub repository lab/present has no revision 'v9'")
     assert commit.startswith(f"WeightsNotFoundError: Hub repository lab/present has no revision '{'0' * 40}'")
     assert gated.startswith(f"HubError: Hub repository lab/gated is gated: accept its terms at {hub.url}/lab/gated")
-    assert "or it is private: log in with 'hf auth login' or give token=" in refused
+    assert "or it is private: log in with 'hf auth login', or give a token (--token, token=, $HF_TOKEN)" in refused
     assert private == "private {'note': 'first'}"
     assert bare == "SnapshotError: Hub repository lab/bare at 'main' is no snapshot: it has no config.json."
     assert pickled.endswith("it has neither model.safetensors nor model.safetensors.index.json.")
@@ -316,8 +325,8 @@ attempt(fgbg_zoo.push, 3, "lab/toy")
 """
     )
     assert refused == (
-        f"HubError: The snapshot was not published as lab/toy: {hub.url} refuses access (401); log in with "
-        "'hf auth login' or give token=."
+        f"HubError: The snapshot was not published as lab/toy: {hub.url} refuses access (401): it does not take "
+        "the token; make a new one or leave it out."
     )
     assert nameless.startswith("UsageError: 'toy' names no Hub repository")
     assert missing.startswith("WeightsNotFoundError: There is no folder nowhere")

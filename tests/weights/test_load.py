@@ -260,6 +260,27 @@ def test_a_model_without_weights(tmp_path):
         cpu("toy-free", revision="v1")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("lab/model", "lab/model"), ("https://huggingface.co/lab/model", "lab/model"), ("./lab/model", ""), ("a/b/c", "")],
+)
+def test_a_repository_without_its_prefix_is_recognised(name, meant):
+    with pytest.raises(WeightsNotFoundError) as error:
+        cpu(name)
+    assert ("write 'hf:lab/model' if" in str(error.value)) == bool(meant)
+
+
+def test_a_revision_of_what_is_bundled_means_the_hub(bundled):
+    with pytest.raises(WeightsNotFoundError, match="leave it out to use the weights of 'toy-net-scenes'"):
+        cpu("toy-net-scenes", revision="v1", local_files_only=True)
+
+
+@pytest.mark.parametrize("call", [fgbg_zoo.load, lambda what: fgbg_zoo.save(what, "nowhere")])
+def test_what_is_no_name_and_no_model_is_refused(call):
+    with pytest.raises(UsageError, match="not a int"):
+        call(3)
+
+
 def test_a_model_that_shares_weights_is_itself_again(toy, tmp_path):
     folder = toy / "toy_nets" / "weights" / "toy-modes"
     snapshot(folder, "Modes", architecture={})
