@@ -106,6 +106,8 @@ def discover() -> list[Plugin]:
         manager.trace.root.setwriter(lambda text: sys.stderr.write(text))
         manager.enable_tracing()
     entries = installed()
+    if unknown := sorted(_allowed() - {"", "core", *(entry.name for entry in entries)}):
+        warn_once(f"$FGBG_ZOO_PLUGINS names '{unknown[0]}', and no plugin of that name is installed.")
     found = [_core(manager), *(_load(manager, entry, entries) for entry in entries)]
     return sorted(found, key=lambda plugin: plugin.precedence)
 
@@ -172,8 +174,11 @@ def _place(dist: Distribution) -> str:
 
 def is_allowed(name: str) -> bool:
     """Whether ``$FGBG_ZOO_PLUGINS`` admits a plugin."""
-    allowed = os.environ.get("FGBG_ZOO_PLUGINS")
-    return allowed is None or name in {item.strip() for item in allowed.split(",")}
+    return "FGBG_ZOO_PLUGINS" not in os.environ or name in _allowed()
+
+
+def _allowed() -> set[str]:
+    return {item.strip() for item in os.environ.get("FGBG_ZOO_PLUGINS", "").split(",")}
 
 
 def _load(manager: pluggy.PluginManager, entry: Entry, entries: list[Entry]) -> Plugin:
@@ -212,7 +217,7 @@ def _found(
 
 def _plugin(info: PluginInfo, loaded: Loaded) -> Plugin:
     if loaded.problem:
-        _warn(info, loaded.problem)
+        _warn(info, f"has something that looks like a hook ({loaded.problem})")
     models = tuple(spec.name for spec in loaded.specs["fgbg_zoo_models"])
     return Plugin(replace(info, models=models, error=loaded.problem), loaded.specs)
 
@@ -302,7 +307,8 @@ def _unused_hooks(module: ModuleType) -> str:
 def _left_out(info: PluginInfo, cause: BaseException | None = None) -> Plugin:
     if os.environ.get("FGBG_ZOO_STRICT") == "1":
         raise PluginError(f"Plugin '{info.name}' of {info.dist} {info.version}: {info.error}.") from cause
-    _warn(info, f"left out: {info.error}")
+    who = "it " if info.error.startswith(("states ", "is ")) else ""
+    _warn(info, f"is left out: {who}{info.error}")
     return Plugin(info, {})
 
 

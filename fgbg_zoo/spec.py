@@ -12,6 +12,7 @@ from typing import Literal
 
 from fgbg_zoo.access import check_repository
 from fgbg_zoo.access import check_revision
+from fgbg_zoo.errors import UsageError
 
 PLUGIN_API = 1
 """The version of the plugin interface. A plugin module states the one it was written for as ``FGBG_ZOO_API``."""
@@ -174,7 +175,10 @@ class ModelSpec:
         if self.repo_id:
             return self.repo_id
         repo_id = f"{os.environ.get('FGBG_ZOO_HUB_ORG') or DEFAULT_HUB_ORG}/{self.snapshot_name}"
-        check_repository(repo_id)
+        try:
+            check_repository(repo_id)
+        except UsageError as error:
+            raise UsageError(f"$FGBG_ZOO_HUB_ORG names no organisation: {error}") from error
         return repo_id
 
     @property

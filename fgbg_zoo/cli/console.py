@@ -6,12 +6,20 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Literal
 from typing import TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+_LONG = 24
 
 
 def message(text: str) -> None:
@@ -118,16 +126,39 @@ def _text(value: Any) -> str:
 
 
 def _ruled(headers: list[str], cells: list[list[str]], right: list[bool]) -> None:
+    """A table whose lines break between words; a list of records where the terminal is too narrow for that."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    needed = [_widest_word([header, *column]) for header, column in zip(headers, zip(*cells, strict=True), strict=True)]
+    if cells and sum(needed) + 3 * len(headers) - 1 > console.width:
+        for line in cells:
+            _record(console, headers, line)
+        return
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for number, (header, flush) in enumerate(zip(headers, right, strict=True)):
         style = "cyan" if number == 0 else None
         justify: Literal["left", "right"] = "right" if flush else "left"
-        table.add_column(header, justify=justify, style=style, no_wrap=number == 0, overflow="fold")
+        least = needed[number] if cells else None
+        table.add_column(header, justify=justify, style=style, no_wrap=number == 0, overflow="fold", min_width=least)
     for line in cells:
         table.add_row(*(Text(cell) for cell in line))
-    Console().print(table)
+    console.print(table)
+
+
+def _record(console: Console, headers: list[str], line: list[str]) -> None:
+    """A row as two lines: its first value, and what the others are."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Text(line[0], style="cyan"), soft_wrap=True)
+    said = [f"{header}: {cell}" for header, cell in zip(headers[1:], line[1:], strict=True) if cell != "-"]
+    console.print(Padding(Text("; ".join(said)), (0, 0, 0, 2)))
+
+
+def _widest_word(column: Iterable[str]) -> int:
+    """How wide a column must be for its words; an address or a path may be broken."""
+    return max(len(word) for cell in column for word in (cell.split() or [""]) if len(word) < _LONG or "/" not in word)

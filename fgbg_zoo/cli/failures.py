@@ -66,7 +66,7 @@ def _usage(error: BaseException) -> str | None:
     text = " ".join(str(format_message()).split())
     context = getattr(error, "ctx", None)
     help_of = f" See '{context.command_path} --help'." if context is not None else ""
-    return f"{text.removesuffix('.')}.{help_of}"
+    return f"{text if text.endswith(('.', '?')) else f'{text}.'}{help_of}"
 
 
 def _os_error(error: OSError) -> str:

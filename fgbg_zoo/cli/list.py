@@ -55,7 +55,9 @@ def list_(
         _print(_METRIC_COLUMNS, _matching(_metric_rows(), pattern), json, f"No metric matches '{pattern}'.")
     else:
         rows = _model_rows(pattern, method, dataset, capability, weights)
-        _print(_MODEL_COLUMNS, rows, json, "No model matches; 'fgbg-zoo list' without filters shows all of them.")
+        filtered = any((pattern != "*", method, dataset, capability, weights))
+        none = "No model matches; 'fgbg-zoo list' without filters shows all of them."
+        _print(_MODEL_COLUMNS, rows, json, none if filtered else "No plugin brings a model; see 'fgbg-zoo plugins'.")
 
 
 _MODEL_COLUMNS = {

@@ -13,12 +13,14 @@ from fgbg_zoo.cli.arguments import new_app
 from fgbg_zoo.scaffold import AUTHOR
 from fgbg_zoo.scaffold import new_plugin
 
-app = new_app(no_args_is_help=True)
+app = new_app(invoke_without_command=True)
 
 
 @app.callback()
-def plugin() -> None:
+def plugin(context: typer.Context) -> None:
     """Begin a plugin of your own: a package that adds a method to the zoo."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()

@@ -26,12 +26,12 @@ def check_name(name: str) -> str:
     _check_form(name)
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or keyword.issoftkeyword(package) or package in sys.stdlib_module_names:
-        raise UsageError(f"'{package}' is a word or a module of Python's own; choose another name than '{name}'.")
+        raise UsageError(f"'{package}' is a word or a module of Python's own; choose another name.")
     if package in _BESIDE:
         raise UsageError(f"A package cannot be called '{package}': other things of a project are. Choose another name.")
     for what, taken in _taken(name, package):
         if taken:
-            raise UsageError(f"There is {what} already; choose another name than '{name}'.")
+            raise UsageError(f"There is {what} already; choose another name.")
     return package
 
 
@@ -40,7 +40,8 @@ def _check_form(name: str) -> None:
         raise UsageError(f"'{name[:LONGEST]}...' has {len(name)} characters, and {LONGEST} are the most; shorten it.")
     if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         return
-    offer = re.sub(r"[^a-z0-9]+", "-", name.rpartition("/")[2].lower()).strip("-0123456789")
+    offer = re.sub(r"[^a-z0-9]+", "-", name.rpartition("/")[2].lower()).strip("-")
+    offer = re.sub(r"^([0-9][a-z0-9]*)-(.+)$", r"\2-\1", offer).lstrip("0123456789-")
     hint = f" Try '{offer}'." if offer and offer != name else ""
     raise UsageError(
         f"{name!r} is no name of a plugin: small letters, digits and single hyphens between them, with a letter "
@@ -50,10 +51,12 @@ def _check_form(name: str) -> None:
 
 def _taken(name: str, package: str) -> list[tuple[str, bool]]:
     found = registry.catalog()
-    named = {hook: found.by_name[hook] for hook in ("fgbg_zoo_methods", "fgbg_zoo_models")}
+    named = {hook: found.by_name[hook] for hook in ("fgbg_zoo_methods", "fgbg_zoo_models", "fgbg_zoo_datasets")}
     return [
         (f"a plugin '{name}'", any(plugin.name == name for plugin in found.plugins)),
         (f"a method '{name}'", name in named["fgbg_zoo_methods"]),
+        (f"a model '{name}'", name in named["fgbg_zoo_models"]),
+        (f"a data set '{name}'", name in named["fgbg_zoo_datasets"]),
         (f"a model '{name}-scenes'", f"{name}-scenes" in named["fgbg_zoo_models"]),
         (f"a distribution '{name}'", _is_distribution(name)),
         (f"a module '{package}'", _is_module(package)),

@@ -63,7 +63,7 @@ def test_a_plugin_that_does_not_import_costs_only_itself(tmp_path):
     done = run()
     assert done.returncode == 0
     assert "grabcut" in done.stdout
-    assert done.stderr.startswith("warning: Plugin 'broken' of broken 1 left out: RuntimeError: on import.")
+    assert done.stderr.startswith("warning: Plugin 'broken' of broken 1 is left out: RuntimeError: on import.")
     strict = run(FGBG_ZOO_STRICT="1")
     assert strict.returncode == 1
     assert strict.stderr == "error: Plugin 'broken' of broken 1: RuntimeError: on import.\n"
@@ -137,14 +137,15 @@ def test_running_out_of_memory_suggests_a_smaller_batch(error, code):
     assert "--batch-size" in text
 
 
-def test_a_terminal_gets_rules_and_whole_names(toy_site):
-    """On a terminal of 80 columns tables are ruled, and nothing of a name is lost."""
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_terminal_gets_rules_and_whole_names(toy_site, columns):
+    """Where words have room, tables are ruled; elsewhere each row is a record. Nothing of a name is lost."""
     main, worker = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "fgbg_zoo", "list", "toy-*"],
         stdout=worker,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(toy_site), "COLUMNS": "80", "TERM": "xterm"},
+        env={**os.environ, "PYTHONPATH": str(toy_site), "COLUMNS": str(columns), "TERM": "xterm"},
     ) as process:
         os.close(worker)
         text = ""
@@ -155,6 +156,7 @@ def test_a_terminal_gets_rules_and_whole_names(toy_site):
                 break
         assert process.wait(60) == 0
     os.close(main)
-    assert "─" in text
+    assert ("─" in text) == (columns == 80)
+    assert ("weights: unpublished" in " ".join(text.split())) == (columns == 40)
     assert "toy-unpublished" in text
     assert "…" not in text
