@@ -147,7 +147,7 @@ def _taken_apart(card: str) -> tuple[dict[str, Any], str]:
         matter = (yaml.safe_load(found[1]) or {}) if found else {}
         if not isinstance(matter, dict):
             raise SnapshotError("The front matter of the card (README.md) is no list of names and values; correct it.")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         said = " ".join(str(error).split())
         raise SnapshotError(f"The front matter of the card (README.md) is no YAML: {said}; correct it.") from error
     text = card[found.end() :] if found else card
@@ -160,7 +160,7 @@ def _taken_apart(card: str) -> tuple[dict[str, Any], str]:
 
 def _tags(matter: Mapping[str, Any]) -> list[str]:
     given = matter.get("tags")
-    return [str(tag) for tag in given] if isinstance(given, list) else []
+    return [tag for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -26,6 +25,8 @@ from fgbg_zoo.access import Access
 from fgbg_zoo.errors import HubError
 from fgbg_zoo.errors import UsageError
 from fgbg_zoo.errors import WeightsNotFoundError
+from fgbg_zoo.sealing import file_hash
+from fgbg_zoo.sealing import git_hash
 
 _WAITS: Final = (0.5, 2.0)
 """Seconds before each further try. The client tries again by itself what it can go on with, but not all."""
@@ -158,15 +159,9 @@ def _is_as_stated(path: Path) -> bool:
     That is a sha256 for a large file, and what git calls it for a small one.
     """
     stated = Path(os.path.realpath(path)).name
-    with open(path, "rb") as file:
-        if re.fullmatch("[0-9a-f]{64}", stated):
-            return hashlib.file_digest(file, "sha256").hexdigest() == stated
-        if re.fullmatch("[0-9a-f]{40}", stated):
-            digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-            return digest.hexdigest() == stated
-    return True
+    if re.fullmatch("[0-9a-f]{64}", stated):
+        return file_hash(path) == stated
+    return git_hash(path) == stated if re.fullmatch("[0-9a-f]{40}", stated) else True
 
 
 def _is_pinned(repo_id: str, filename: str, revision: str, access: Access) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from fgbg_zoo.errors import UsageError
 from fgbg_zoo.fetching import fetch
 from fgbg_zoo.fetching import reason
 from fgbg_zoo.sealing import file_hash
+from fgbg_zoo.sealing import git_hash
 
 T = TypeVar("T")
 
@@ -45,11 +45,16 @@ class Head:
 
     def has(self, files: Mapping[str, Path]) -> bool:
         """Whether these files are there as they are here."""
-        return all(self.hashes.get(name) in (file_hash(path), _git_hash(path)) for name, path in files.items())
+        return all(_is_as(self.hashes.get(name, ""), path) for name, path in files.items())
 
     def fetch(self, name: str, access: Access) -> Path | None:
         """A file of it in the cache; ``None`` if it has none of that name."""
         return fetch(self.repo_id, name, self.commit, access) if name in self.hashes else None
+
+
+def _is_as(stated: str, path: Path) -> bool:
+    hashed = git_hash if len(stated) == 40 else file_hash
+    return bool(stated) and hashed(path) == stated
 
 
 def open_repository(repo_id: str, *, private: bool, tag: str | None, access: Access) -> Head:
@@ -134,16 +139,6 @@ def commit(files: Mapping[str, Path], stale: Iterable[str], head: Head, *, tag: 
     return url
 
 
-def names_of(repo_id: str, revision: str, access: Access) -> list[str]:
-    """The names of a repository's files.
-
-    Raises:
-        HubError: if the Hub refuses or cannot be reached.
-    """
-    failure = f"The files of {repo_id} were not listed"
-    return _said(lambda: _api(access).list_repo_files(repo_id, revision=revision), repo_id, access, failure)
-
-
 def _api(access: Access) -> HfApi:
     return HfApi(endpoint=access.endpoint, token=access.token, library_name="fgbg-zoo")
 
@@ -158,12 +153,3 @@ def _said(call: Callable[[], T], repo_id: str, access: Access, failure: str) -> 
         raise UsageError(f"'{repo_id}' names no Hub repository ({error}); write organisation/repository.") from error
     except Exception as error:  # the HTTP library's own classes are not the Hub library's public names
         raise HubError(f"{failure}: {reason(error, access)}.") from error
-
-
-def _git_hash(path: Path) -> str:
-    """What git calls a file's content."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

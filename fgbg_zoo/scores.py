@@ -117,7 +117,10 @@ def scores_of_run(table: Path, model: str, snapshot: Path) -> list[Score]:
     named = [row for row in same if _bare(row) == model]
     found = named or [row for row in same if _bare(row) not in registry.list_models()]
     if found:
-        return [_row(row) for row in found]
+        try:
+            return [_row(row) for row in found]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path} is no table of a benchmark ({_said(error)}); run it again.") from error
     if model in {_bare(row) for row in rows}:
         data = sorted({str(row["data"]) for row in rows})[0]
         raise DataError(
@@ -130,7 +133,7 @@ def scores_of_run(table: Path, model: str, snapshot: Path) -> list[Score]:
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return [dict(row, model=str(row["model"]), status=row["status"]) for row in rows]
+        return [{**row, **{name: row[name] for name in ("model", "data", "seed", "status")}} for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = "it is not there" if isinstance(error, FileNotFoundError) else _said(error)
         raise DataError(f"{path} is no table of a benchmark ({said}); give the folder that --out named.") from error

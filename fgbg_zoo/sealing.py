@@ -89,6 +89,22 @@ def file_hash(path: Path) -> str:
         raise SnapshotError(f"{path} cannot be read ({error.strerror}); get the snapshot again.") from error
 
 
+def git_hash(path: Path) -> str:
+    """What git calls a file's content.
+
+    Raises:
+        SnapshotError: if it cannot be read.
+    """
+    try:
+        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    except OSError as error:
+        raise SnapshotError(f"{path} cannot be read ({error.strerror}); get the snapshot again.") from error
+    return digest.hexdigest()
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

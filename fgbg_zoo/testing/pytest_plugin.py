@@ -10,6 +10,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tests of the contract that have no subject: a plugin without data sets has none of data sets."""
     suite = sys.modules.get("fgbg_zoo.testing.suite")
     if suite is not None:
-        classes = {cls for item in items if (cls := getattr(item, "cls", None))}
-        for cls in sorted(
-            (cls for cls in classes if issubclass(cls, suite.PluginContract)), key=lambda cls: cls.__name__
-        ):
-            cls.check_skips()
+        _skip_as_told(items, suite.PluginContract)
     empty = [item for item in items if item.get_closest_marker("fgbg_zoo_nothing")]
     if empty:
         items[:] = [item for item in items if item not in empty]
         config.hook.pytest_deselected(items=empty)
+
+
+def _skip_as_told(items: list[pytest.Item], contract: type) -> None:
+    """Skip what the classes of the contract say, and refuse what they say of tests that there are not."""
+    classes: dict[Any, None] = {}  # in order, each once
+    for item in items:
+        if isinstance(item, pytest.Function) and item.cls is not None and issubclass(item.cls, contract):
+            classes[item.cls] = None
+            subjects = item.callspec.id if hasattr(item, "callspec") else ""
+            if reason := item.cls.reason_to_skip(item.originalname, subjects):
+                item.add_marker(pytest.mark.skip(reason))
+    for each in classes:
+        each.check_skips()
 
 
 @pytest.fixture(scope="class")

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 from typing import ClassVar
 from typing import TypeVar
@@ -58,7 +59,8 @@ class PluginContract:
         plugin: the name of its entry point.
         models: a pattern of the names of the models to try.
         precisions: what the models compute in besides fp32.
-        skip: why a test is not run, by a pattern of its name and subject: ``{"test_half_precision *-fp16": "..."}``.
+        skip: why a test is not run, by a pattern of its name and its subjects as they are in its brackets:
+            ``{"test_half_precision *-fp16": "..."}``.
     """
 
     plugin: ClassVar[str] = ""
@@ -174,13 +176,26 @@ class PluginContract:
             )
         if not _model_specs(cls) and cls.models != "*":
             raise pytest.UsageError(f"{cls.__name__}.models is '{cls.models}', and '{cls.plugin}' has no such model.")
-        test = metafunc.function.__name__
+        labels = []
         for name in [name for name in _SUBJECTS if name in metafunc.fixturenames]:
-            values = [cls._param(test, *subject) for subject in _SUBJECTS[name](cls, metafunc)]
+            values = [_param(*subject) for subject in _SUBJECTS[name](cls, metafunc)]
             if not values:  # the zoo's pytest plugin leaves such a test out
                 values = [pytest.param(None, id="none", marks=pytest.mark.fgbg_zoo_nothing)]
+            labels.append([str(value.id) for value in values])
             loads = name == "contract_model"
             metafunc.parametrize(name, values, indirect=loads, scope="class" if loads else "function")
+        cls._known |= {_called(metafunc.function.__name__, "-".join(each)) for each in product(*labels)}
+
+    @classmethod
+    def reason_to_skip(cls, test: str, subjects: str) -> str:
+        """Why a test is not run, from ``skip``; empty if it is: called by the zoo's pytest plugin.
+
+        Args:
+            test: the function's name.
+            subjects: those in its brackets.
+        """
+        name = _called(test, subjects)
+        return next((reason for pattern, reason in cls.skip.items() if fnmatchcase(name, pattern)), "")
 
     @classmethod
     def check_skips(cls) -> None:
@@ -189,12 +204,13 @@ class PluginContract:
         if unknown:
             raise pytest.UsageError(f"{cls.__name__}.skip names '{unknown[0]}', and no test is called so.")
 
-    @classmethod
-    def _param(cls, test: str, label: str, value: Any, why: str) -> Any:
-        cls._known.add(f"{test} {label}")
-        reasons = [reason for pattern, reason in cls.skip.items() if fnmatchcase(f"{test} {label}", pattern)]
-        reasons += [why] if why else []
-        return pytest.param(value, id=label, marks=[pytest.mark.skip(reasons[0])] if reasons else [])
+
+def _called(test: str, subjects: str) -> str:
+    return f"{test} {subjects}".strip()
+
+
+def _param(label: str, value: Any, why: str) -> Any:
+    return pytest.param(value, id=label, marks=[pytest.mark.skip(why)] if why else [])
 
 
 Subjects = Iterable[tuple[str, Any, str]]

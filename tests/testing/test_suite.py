@@ -48,7 +48,7 @@ from fgbg_zoo.testing.suite import PluginContract
 class TestContract(PluginContract):
     plugin = "sick"
     precisions = ("bf16",)
-    skip = {"test_masks_repeat sick-w*": "tried elsewhere"}
+    skip = {"test_masks_repeat sick-w*": "tried elsewhere", "test_half_precision *well-bf16": "its sums overflow"}
 """
 
 
@@ -94,7 +94,7 @@ def test_what_is_kept_passes(report: str) -> None:
         "test_targets_resolve[method sick: imports sick.model:Sick]",
         "test_masks_of_any_size[sick-any]",
         "test_batch_independence[sick-well]",
-        "test_half_precision[sick-well-bf16]",
+        "test_half_precision[sick-any-bf16]",
         "test_save_and_load[sick-well]",
         "test_devices[sick-well-cpu]",
     } <= passed
@@ -127,4 +127,6 @@ def test_a_pattern_of_no_test_is_named(tmp_path: Path) -> None:
 def test_what_is_not_tried_says_why(report: str) -> None:
     assert "its weights are not on this machine (unpublished)" in report
     assert "tried elsewhere" in report
+    assert "its sums overflow" in report
+    assert "test_half_precision[sick-well-bf16]" not in outcomes(report, "PASSED")
     assert not any("sick-absent" in name for name in outcomes(report, "PASSED") if "masks" in name)

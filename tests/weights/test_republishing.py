@@ -146,12 +146,35 @@ def test_a_tag_that_fails_is_said_to_be_that(hub, tmp_path):
     assert f"was published as commit {commit} of {REPO}, but not tagged 'v1'" in str(error.value)
 
 
-def test_a_card_whose_front_matter_is_none_is_said(hub, tmp_path):
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))])
+
+
+@pytest.mark.parametrize("matter", ["[fgbg-zoo", "\nday: 2026-99-99", "[" * 5000, "\n? [a]\n: b"])
+def test_a_card_whose_front_matter_is_none_is_said(hub, tmp_path, matter):
     folder = snapshot(tmp_path / "s")
     push(hub, folder)
-    edit(hub, lambda text: text.replace("library_name: fgbg-zoo", "library_name: [fgbg-zoo"))
+    edit(hub, lambda text: text.replace("library_name: fgbg-zoo", f"library_name: {matter}"))
     with pytest.raises(SnapshotError, match="front matter of the card"):
         push(hub, folder)
+
+
+def test_a_front_matter_that_repeats_itself_without_end_is_not_written_out(hub, tmp_path):
+    folder = snapshot(tmp_path / "s")
+    (folder / "README.md").write_text(f"---\n{BOMB}\ntags: [*a29, birds]\n---\n")
+    push(hub, folder)
+    assert "birds" in card(hub)[0]["tags"]
+    assert len(files(hub)["README.md"]) < 20_000
+
+
+@pytest.mark.parametrize(("name", "value"), [("metrics", 3), ("settings", None), ("intervals", {"iou_pooled": [1]})])
+def test_a_table_that_is_none_is_a_sentence(hub, tmp_path, name, value):
+    folder = snapshot(tmp_path / "s")
+    run = run_of(tmp_path / "run", folder, "s", iou_pooled=0.25)
+    table = json.loads((run / "table.json").read_text())
+    for row in ({**table["rows"][0], name: value}, {"model": "s", "status": "ok"}):
+        (run / "table.json").write_text(json.dumps({"rows": [row]}))
+        with pytest.raises(DataError, match="is no table of a benchmark"):
+            push(hub, folder, results=run)
 
 
 def test_a_licence_can_be_stated_when_publishing(hub, tmp_path):
